@@ -9,7 +9,8 @@
 
 FROM rust:1.95-slim-trixie AS builder
 WORKDIR /build
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
+COPY locales ./locales
 COPY migrations ./migrations
 COPY src ./src
 # Cargo.toml names the benchmarks, and cargo wants what it names to be there.

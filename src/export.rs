@@ -62,6 +62,7 @@ use crate::log::answers::statistics::QuestionCounter;
 use crate::log::progress::StatusFilter;
 use crate::log::{Filter, ResultFilter, Sort};
 use crate::store::{AnswerRecord, ContentProgress, ContentRecords, Detail, SkippedRows, Store, StoreError};
+use crate::texts::Language;
 use blocks::WriteLines;
 use people::SharedColumns;
 
@@ -123,9 +124,10 @@ pub async fn ndjson(
     filter: &Scoped<&Filter>,
     sort: Sort,
     now: Timestamp,
+    language: Language,
     transfer: Transfer,
 ) -> Result<Blocks, ExportError> {
-    let lines = ndjson::Lines::new(store, filter.org(), now);
+    let lines = ndjson::Lines::new(store, filter.org(), now, language);
     let skipped = SkippedRows::default();
     let rows = store
         .stream_rows(filter, sort, now, Detail::Whole, &skipped)

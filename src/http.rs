@@ -136,6 +136,7 @@ pub mod files;
 pub mod health;
 pub mod json;
 pub mod keyed;
+pub mod language;
 pub mod limits;
 pub mod metrics;
 pub mod middleware;

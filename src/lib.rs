@@ -8,6 +8,7 @@
 //! | layer | module | contents |
 //! | --- | --- | --- |
 //! | 1 | [`base`] | ids, time, text, JSON, request bodies, pages and cursors |
+//! | 1 | [`texts`] | texts for people in several languages |
 //! | 2 | [`record`] | xAPI statements: parsing, validation, comparison, formats |
 //! | 2 | [`access`] | callers and rights |
 //! | 3 | [`directory`], [`catalogue`] | users, teams and groups; contents |
@@ -43,3 +44,4 @@ pub mod scorm;
 pub mod server;
 pub mod store;
 pub mod subscriptions;
+pub mod texts;

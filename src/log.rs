@@ -30,7 +30,6 @@ pub mod subject;
 pub mod summary;
 #[cfg(test)]
 mod testing;
-pub mod time_text;
 pub mod timeline;
 
 pub use action::{Action, VerbError, VerbTable};
@@ -47,4 +46,3 @@ pub use short_form::{
     ActionOrVerb, ContentName, ContentRef, Resolved, ResolvedContent, ShortForm, ShortFormRules, UserRef,
 };
 pub use subject::{GroupMembers, PersonRef, person_of};
-pub use time_text::time_text;

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 use utoipa::ToSchema;
 
+use crate::texts::Language;
+
 /// The role of a user in the organisation. It determines the reach and the actions that are allowed.
 ///
 /// In JSON, in tokens and in the database a role is its key, for example `learning_designer`.
@@ -73,18 +75,9 @@ impl Role {
         self.into()
     }
 
-    /// The name of the role in CSV files.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Role::Owner => "Owner",
-            Role::Admin => "Admin",
-            Role::Hr => "HR",
-            Role::Reporter => "Reporter",
-            Role::LearningDesigner => "Learning designer",
-            Role::Curator => "Curator",
-            Role::Manager => "Manager",
-            Role::Learner => "Learner",
-        }
+    /// The name of the role in files.
+    pub fn label_in(self, language: Language) -> &'static str {
+        language.label("role", self.key())
     }
 
     /// Whether the role may write the organisation's data: owners and admins may.
@@ -128,8 +121,11 @@ mod tests {
 
     #[test]
     fn labels_are_readable_names() {
-        assert_eq!(Role::LearningDesigner.label(), "Learning designer");
-        assert_eq!(Role::Hr.label(), "HR");
+        assert_eq!(
+            Role::LearningDesigner.label_in(Language::ENGLISH),
+            "Learning designer"
+        );
+        assert_eq!(Role::Hr.label_in(Language::ENGLISH), "HR");
         assert_eq!(Role::default(), Role::Learner);
     }
 }

@@ -4,8 +4,10 @@
 //! (`docs/specification.md#types-and-content-types`).
 
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumMessage, FromRepr, IntoStaticStr, VariantArray};
+use strum::{Display, FromRepr, IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
+
+use crate::texts::Language;
 
 /// What a content is for: the field `type`. The numbers are stored, so they never change their meaning.
 #[derive(
@@ -21,7 +23,6 @@ use utoipa::ToSchema;
     Deserialize,
     ToSchema,
     Display,
-    EnumMessage,
     FromRepr,
     IntoStaticStr,
     VariantArray,
@@ -32,31 +33,22 @@ use utoipa::ToSchema;
 #[schema(as = ContentType)]
 pub enum LearningType {
     /// A single thing to learn from: an article, a video, a course.
-    #[strum(message = "Item")]
     Item = 1,
     /// A list of items.
-    #[strum(message = "Learnlist")]
     Learnlist = 2,
     /// A channel of contents.
-    #[strum(message = "Channel")]
     Channel = 3,
     /// Something that takes place at a time.
-    #[strum(message = "Event")]
     Event = 4,
     /// Questions with a result.
-    #[strum(message = "Quiz")]
     Quiz = 5,
     /// Questions without a result.
-    #[strum(message = "Survey")]
     Survey = 6,
     /// Work that is handed in and graded.
-    #[strum(message = "Exercise")]
     Exercise = 7,
     /// A plan that is assigned and worked through.
-    #[strum(message = "Learning plan")]
     LearningPlan = 8,
     /// A certification.
-    #[strum(message = "Certification")]
     Certification = 9,
 }
 
@@ -74,7 +66,6 @@ pub enum LearningType {
     Deserialize,
     ToSchema,
     Display,
-    EnumMessage,
     FromRepr,
     IntoStaticStr,
     VariantArray,
@@ -85,40 +76,30 @@ pub enum LearningType {
 #[schema(as = ContentKind)]
 pub enum ContentFormat {
     /// Watched.
-    #[strum(message = "Video")]
     Video = 1,
     /// Read.
-    #[strum(message = "Article")]
     Article = 2,
     /// Read.
-    #[strum(message = "Book")]
     Book = 3,
     /// Read.
-    #[strum(message = "Document")]
     Document = 4,
     /// Listened to.
-    #[strum(message = "Audio")]
     Audio = 5,
     /// A SCORM package.
-    #[strum(message = "SCORM")]
     Scorm = 6,
     /// A package that speaks xAPI, cmi5 among them.
-    #[strum(message = "xAPI")]
     Xapi = 7,
     /// A course of any other make.
-    #[strum(message = "Course")]
     Course = 8,
     /// A page elsewhere.
-    #[strum(message = "Link")]
     Link = 9,
     /// Anything else.
-    #[strum(message = "Other")]
     Other = 10,
 }
 
-/// The names and numbers of an enum that is stored by number and named by key.
+/// The names and numbers of an enum that is stored by number and named by key. `$group` has its labels.
 macro_rules! names_and_codes {
-    ($($name:ident),+) => {$(
+    ($($name:ident: $group:literal),+) => {$(
         impl $name {
             /// All values, in the order of their numbers.
             pub const ALL: &'static [Self] = Self::VARIANTS;
@@ -128,9 +109,14 @@ macro_rules! names_and_codes {
                 self.into()
             }
 
-            /// The name for people, as in the CSV.
+            /// The English name for people.
             pub fn label(self) -> &'static str {
-                self.get_message().unwrap_or_default()
+                self.label_in(Language::ENGLISH)
+            }
+
+            /// The name for people, as in the CSV.
+            pub fn label_in(self, language: Language) -> &'static str {
+                language.label($group, self.key())
             }
 
             /// The number that is stored.
@@ -146,7 +132,7 @@ macro_rules! names_and_codes {
     )+};
 }
 
-names_and_codes!(LearningType, ContentFormat);
+names_and_codes!(LearningType: "type", ContentFormat: "content-type");
 
 #[cfg(test)]
 mod tests {

@@ -97,7 +97,10 @@ impl WriteLines for AnswerLines {
     type Item = AnswerRecord;
 
     fn write_heading(&mut self, out: &mut Vec<u8>) {
-        let own = ANSWER_COLUMNS.iter().map(|(heading, _)| *heading);
+        let language = self.people.columns.format().language;
+        let own = ANSWER_COLUMNS
+            .iter()
+            .map(|(heading, _)| language.heading(heading));
         self.people.columns.write_heading(own, out);
     }
 
@@ -109,7 +112,7 @@ impl WriteLines for AnswerLines {
     }
 
     fn write_line(&mut self, record: &AnswerRecord, out: &mut Vec<u8>) -> Result<(), ExportError> {
-        let raw = self.people.columns.raw();
+        let format = self.people.columns.format();
         for answer in &record.answers {
             let line = AnswerLine {
                 happened_at: record.position.happened_at,
@@ -122,7 +125,7 @@ impl WriteLines for AnswerLines {
                     if index > 0 {
                         out.push(b',');
                     }
-                    from(&line, &mut Cell::new(out, raw));
+                    from(&line, &mut Cell::new(out, format));
                 }
             })?;
         }
@@ -144,7 +147,10 @@ impl WideLines {
         columns: SharedColumns,
         questions: &QuestionCounter,
     ) -> Self {
-        let fixed = ATTEMPT_COLUMNS.iter().map(|(heading, _)| *heading);
+        let language = columns.format().language;
+        let fixed = ATTEMPT_COLUMNS
+            .iter()
+            .map(|(heading, _)| language.heading(heading));
         let taken = columns.headings().chain(fixed).map(to_key).collect();
         Self {
             questions: question_headings(questions.questions(), taken),
@@ -182,7 +188,10 @@ impl WriteLines for WideLines {
     type Item = Attempt;
 
     fn write_heading(&mut self, out: &mut Vec<u8>) {
-        let own = ATTEMPT_COLUMNS.iter().map(|(heading, _)| *heading);
+        let language = self.people.columns.format().language;
+        let own = ATTEMPT_COLUMNS
+            .iter()
+            .map(|(heading, _)| language.heading(heading));
         let questions = self.questions.iter().map(|(_, heading)| heading.as_str());
         self.people.columns.write_heading(own.chain(questions), out);
     }
@@ -195,18 +204,18 @@ impl WriteLines for WideLines {
     }
 
     fn write_line(&mut self, attempt: &Attempt, out: &mut Vec<u8>) -> Result<(), ExportError> {
-        let raw = self.people.columns.raw();
+        let format = self.people.columns.format();
         self.people.write_line(attempt.person, out, |out| {
             for (index, (_, from)) in ATTEMPT_COLUMNS.iter().enumerate() {
                 if index > 0 {
                     out.push(b',');
                 }
-                from(attempt, &mut Cell::new(out, raw));
+                from(attempt, &mut Cell::new(out, format));
             }
             for (id, _) in &self.questions {
                 out.push(b',');
                 let response = attempt.answer_to(id).and_then(Answer::response);
-                Cell::new(out, raw).optional_text(response);
+                Cell::new(out, format).optional_text(response);
             }
         })?;
         Ok(())

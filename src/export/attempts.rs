@@ -14,7 +14,9 @@ type FromAttempt = fn(&ExerciseAttempt, &mut Cell<'_>);
 /// The columns of an attempt.
 const ATTEMPT_COLUMNS: &[(&str, FromAttempt)] = &[
     ("Registration", |attempt, cell| cell.uuid(attempt.registration)),
-    ("Status", |attempt, cell| cell.label(attempt.status.label())),
+    ("Status", |attempt, cell| {
+        cell.label(attempt.status.label_in(cell.language()));
+    }),
     ("Submitted at", |attempt, cell| {
         cell.time(attempt.submitted.as_ref().map(|work| work.happened_at));
     }),
@@ -36,11 +38,7 @@ const ATTEMPT_COLUMNS: &[(&str, FromAttempt)] = &[
         cell.optional_text(grader.and_then(|grader| grader.id.as_ref()));
     }),
     ("Result", |attempt, cell| {
-        match attempt.graded.as_ref().and_then(|grade| grade.success) {
-            Some(true) => cell.label("Pass"),
-            Some(false) => cell.label("Fail"),
-            None => {}
-        }
+        cell.grade(attempt.graded.as_ref().and_then(|grade| grade.success));
     }),
     ("Score", |attempt, cell| {
         let score = attempt.graded.as_ref().and_then(|grade| grade.score.as_ref());
@@ -106,7 +104,9 @@ impl WriteLines for AttemptLines {
     type Item = AttemptRecord;
 
     fn write_heading(&mut self, out: &mut Vec<u8>) {
-        self.people.columns.write_heading(fixed_headings(), out);
+        let language = self.people.columns.format().language;
+        let own = fixed_headings().map(|heading| language.heading(heading));
+        self.people.columns.write_heading(own, out);
     }
 
     async fn load(&mut self, attempts: &[AttemptRecord]) -> Result<(), ExportError> {
@@ -119,13 +119,13 @@ impl WriteLines for AttemptLines {
 
     fn write_line(&mut self, attempt: &AttemptRecord, out: &mut Vec<u8>) -> Result<(), ExportError> {
         let shape = to_json(&self.lookups, &self.links, attempt)?;
-        let raw = self.people.columns.raw();
+        let format = self.people.columns.format();
         self.people.write_line(attempt.person, out, |out| {
             for (index, (_, from)) in ATTEMPT_COLUMNS.iter().enumerate() {
                 if index > 0 {
                     out.push(b',');
                 }
-                from(&shape, &mut Cell::new(out, raw));
+                from(&shape, &mut Cell::new(out, format));
             }
         })?;
         Ok(())

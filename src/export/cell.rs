@@ -16,21 +16,36 @@ use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
 use crate::log::Percent;
+use crate::texts::Language;
 
 /// The separator between several values in one cell.
 pub const SEPARATOR: &str = "; ";
+
+/// How cells are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CellFormat {
+    /// Whether texts that a spreadsheet would run as a formula are not escaped.
+    pub raw: bool,
+    /// The language of labels and headings.
+    pub language: Language,
+}
 
 /// A writer for one cell.
 #[derive(Debug)]
 pub struct Cell<'a> {
     out: &'a mut Vec<u8>,
-    raw: bool,
+    format: CellFormat,
 }
 
 impl<'a> Cell<'a> {
-    /// A writer that appends to `out`. With `raw`, formulas are not escaped.
-    pub fn new(out: &'a mut Vec<u8>, raw: bool) -> Self {
-        Self { out, raw }
+    /// A writer that appends to `out`.
+    pub fn new(out: &'a mut Vec<u8>, format: CellFormat) -> Self {
+        Self { out, format }
+    }
+
+    /// The language of labels.
+    pub fn language(&self) -> Language {
+        self.format.language
     }
 
     /// Writes text from a client. It is escaped and quoted if necessary.
@@ -42,7 +57,7 @@ impl<'a> Cell<'a> {
             self.out.push(b'"');
         }
         let mut written = 0;
-        if !self.raw {
+        if !self.format.raw {
             for position in escape_positions(text) {
                 self.part(&text[written..position]);
                 self.out.push(b'\'');
@@ -86,9 +101,17 @@ impl<'a> Cell<'a> {
         self.out.extend_from_slice(label.as_bytes());
     }
 
-    /// Writes `Yes` or `No`.
+    /// Writes `Yes` or `No`, in the language of labels.
     pub fn yes_or_no(&mut self, value: bool) {
-        self.label(if value { "Yes" } else { "No" });
+        self.label(self.language().label("answer", if value { "yes" } else { "no" }));
+    }
+
+    /// Writes `Pass` or `Fail`, in the language of labels, or an empty cell.
+    pub fn grade(&mut self, success: Option<bool>) {
+        if let Some(success) = success {
+            let key = if success { "passed" } else { "failed" };
+            self.label(self.language().label("grade", key));
+        }
     }
 
     /// Writes a time as RFC 3339 in UTC with milliseconds, or an empty cell.
@@ -260,7 +283,14 @@ mod tests {
 
     fn text(text: &str, raw: bool) -> String {
         let mut out = Vec::new();
-        Cell::new(&mut out, raw).text(text);
+        Cell::new(
+            &mut out,
+            CellFormat {
+                raw,
+                ..CellFormat::default()
+            },
+        )
+        .text(text);
         String::from_utf8(out).unwrap()
     }
 
@@ -318,7 +348,7 @@ mod tests {
     #[test]
     fn numbers_are_not_escaped() {
         let mut out = Vec::new();
-        let mut cell = Cell::new(&mut out, false);
+        let mut cell = Cell::new(&mut out, CellFormat::default());
         cell.percent(Some(Percent(-550)));
         cell.number(Some(-7));
         cell.number(None);
@@ -331,7 +361,7 @@ mod tests {
     fn several_values_are_joined_in_one_cell() {
         let list = |values: &[&str]| {
             let mut out = Vec::new();
-            Cell::new(&mut out, false)
+            Cell::new(&mut out, CellFormat::default())
                 .list(&values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>());
             String::from_utf8(out).unwrap()
         };
@@ -399,7 +429,7 @@ mod tests {
                 if index > 0 {
                     out.push(b',');
                 }
-                Cell::new(&mut out, true).text(text);
+                Cell::new(&mut out, CellFormat { raw: true, ..CellFormat::default() }).text(text);
             }
             out.extend_from_slice(b"\r\n");
             let mut expected = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());

@@ -25,7 +25,7 @@ use utoipa::ToSchema;
 
 use crate::access::Role;
 use crate::log::description::{display_title, label};
-use crate::log::{Action, ContentDetails, PersonDetails, Row, UserDetails, VerbDetails, time_text};
+use crate::log::{Action, ContentDetails, PersonDetails, Row, UserDetails, VerbDetails};
 use crate::record::Identifier;
 use crate::store::{BriefRow, Detail};
 
@@ -247,7 +247,7 @@ fn role(person: &PersonDetails, cell: &mut Cell<'_>) {
         return;
     };
     match key.parse::<Role>() {
-        Ok(role) => cell.label(role.label()),
+        Ok(role) => cell.label(role.label_in(cell.language())),
         // A newer release may have stored a role that this release does not know.
         Err(_) => cell.text(key),
     }
@@ -261,7 +261,8 @@ fn secondary_teams(person: &PersonDetails, cell: &mut Cell<'_>) {
 
 fn status(person: &PersonDetails, cell: &mut Cell<'_>) {
     if let Some(user) = &person.user {
-        cell.label(if user.active { "Active" } else { "Deactivated" });
+        let key = if user.active { "active" } else { "deactivated" };
+        cell.label(cell.language().label("status", key));
     }
 }
 
@@ -296,12 +297,12 @@ fn action(row: BriefRow<'_>, cell: &mut Cell<'_>) -> bool {
     if action == Action::Other {
         return false;
     }
-    cell.label(action.label());
+    cell.label(action.label_in(cell.language()));
     true
 }
 
 fn verb_label(verb: &VerbDetails, cell: &mut Cell<'_>) {
-    cell.text(&label(Action::Other, verb));
+    cell.text(&label(Action::Other, verb, cell.language()));
 }
 
 fn verb(verb: &VerbDetails, cell: &mut Cell<'_>) {
@@ -311,7 +312,7 @@ fn verb(verb: &VerbDetails, cell: &mut Cell<'_>) {
 /// Writes the title. The title of an archived content says so, as in the log.
 fn title(content: &ContentDetails, cell: &mut Cell<'_>) {
     match content.archived_at {
-        Some(_) => cell.text(&display_title(content)),
+        Some(_) => cell.text(&display_title(content, cell.language())),
         None => cell.optional_text(content.title.as_ref()),
     }
 }
@@ -338,13 +339,13 @@ fn library(content: &ContentDetails, cell: &mut Cell<'_>) {
 
 fn learning_type(content: &ContentDetails, cell: &mut Cell<'_>) {
     if let Some(learning_type) = content.learning_type {
-        cell.label(learning_type.label());
+        cell.label(learning_type.label_in(cell.language()));
     }
 }
 
 fn content_format(content: &ContentDetails, cell: &mut Cell<'_>) {
     if let Some(format) = content.content_type {
-        cell.label(format.label());
+        cell.label(format.label_in(cell.language()));
     }
 }
 
@@ -403,16 +404,12 @@ fn time_limit_exceeded(row: &Row, cell: &mut Cell<'_>) {
 }
 
 fn result(row: BriefRow<'_>, cell: &mut Cell<'_>) {
-    match row.success() {
-        Some(true) => cell.label("Pass"),
-        Some(false) => cell.label("Fail"),
-        None => {}
-    }
+    cell.grade(row.success());
 }
 
 fn total_time(row: BriefRow<'_>, cell: &mut Cell<'_>) {
     if let Some(seconds) = row.seconds() {
-        cell.text(&time_text(seconds));
+        cell.text(&cell.language().duration(seconds));
     }
 }
 
@@ -439,6 +436,8 @@ fn row_source(row: &Row, cell: &mut Cell<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::export::cell::CellFormat;
+    use crate::texts::Language;
 
     fn headings(set: ColumnSet) -> Vec<&'static str> {
         columns(set).map(|column| column.heading).collect()
@@ -525,19 +524,34 @@ mod tests {
     /// [`Cell::label`] writes a label without quoting or escaping it.
     #[test]
     fn labels_need_no_quotes_and_no_escaping() {
-        let actions = Action::ALL.iter().map(|action| action.label());
-        let types = crate::catalogue::LearningType::ALL
-            .iter()
-            .map(|learning_type| learning_type.label());
-        let formats = crate::catalogue::ContentFormat::ALL
-            .iter()
-            .map(|format| format.label());
-        let roles = Role::ALL.iter().map(|role| role.label());
-        let origins = crate::record::Origin::ALL.iter().map(|origin| origin.key());
-        for label in actions.chain(types).chain(formats).chain(roles).chain(origins) {
-            let mut out = Vec::new();
-            Cell::new(&mut out, false).text(label);
-            assert_eq!(out, label.as_bytes());
+        use crate::catalogue::{ContentFormat, LearningType};
+        use crate::log::progress::State;
+        for language in Language::all() {
+            let mut labels: Vec<&str> = Action::ALL
+                .iter()
+                .map(|action| action.label_in(language))
+                .collect();
+            labels.extend(LearningType::ALL.iter().map(|one| one.label_in(language)));
+            labels.extend(ContentFormat::ALL.iter().map(|one| one.label_in(language)));
+            labels.extend(Role::ALL.iter().map(|role| role.label_in(language)));
+            labels.extend(State::ALL.iter().map(|state| state.label_in(language)));
+            labels.extend(crate::record::Origin::ALL.iter().map(|origin| origin.key()));
+            for (group, key) in [
+                ("answer", "yes"),
+                ("answer", "no"),
+                ("grade", "passed"),
+                ("grade", "failed"),
+                ("status", "active"),
+                ("status", "deactivated"),
+            ] {
+                labels.push(language.label(group, key));
+            }
+            for label in labels {
+                let mut out = Vec::new();
+                Cell::new(&mut out, CellFormat::default()).text(label);
+                assert!(!label.is_empty());
+                assert_eq!(out, label.as_bytes(), "{language}");
+            }
         }
     }
 }

@@ -10,8 +10,9 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 use crate::base::ids::OrgId;
 use crate::log::{ContentDetails, ContentKey, PersonDetails, PersonKey, Row, VerbDetails, VerbKey};
 use crate::store::{BriefRow, Store, StoreError};
+use crate::texts::Language;
 
-use super::cell::Cell;
+use super::cell::{Cell, CellFormat};
 use super::columns::{
     self, Column, ColumnSet, FromBriefRow, FromContent, FromPerson, FromRow, FromVerb, Source,
     TryFromBriefRow, TryFromRow,
@@ -38,6 +39,17 @@ pub struct CsvOptions {
     pub bom: bool,
     /// The parameter `raw`: whether cells that a spreadsheet would run as a formula are not escaped.
     pub raw: bool,
+    /// The parameter `language`: the language of headings and labels.
+    pub language: Language,
+}
+
+impl CsvOptions {
+    fn format(self) -> CellFormat {
+        CellFormat {
+            raw: self.raw,
+            language: self.language,
+        }
+    }
 }
 
 /// Writes rows as lines of CSV.
@@ -52,7 +64,7 @@ pub struct Lines {
 impl Lines {
     /// A writer for rows of the organisation. `fields` are the names of the custom fields in the order of the columns.
     pub fn new(store: &Store, organisation: &OrgId, options: CsvOptions, fields: Vec<String>) -> Self {
-        let layout = Layout::new(columns::columns(options.columns), fields, options.raw);
+        let layout = Layout::new(columns::columns(options.columns), fields, options.format());
         Self {
             store: store.clone(),
             organisation: organisation.clone(),
@@ -111,7 +123,7 @@ impl WriteLines for Lines {
 
 /// The columns, prepared for writing lines.
 struct Layout {
-    raw: bool,
+    format: CellFormat,
     headings: Vec<String>,
     parts: Vec<LinePart>,
     /// The cells of each segment of a person.
@@ -141,9 +153,9 @@ enum PersonCell {
 }
 
 impl Layout {
-    fn new(columns: impl Iterator<Item = &'static Column>, fields: Vec<String>, raw: bool) -> Self {
+    fn new(columns: impl Iterator<Item = &'static Column>, fields: Vec<String>, format: CellFormat) -> Self {
         let mut layout = Self {
-            raw,
+            format,
             headings: Vec::new(),
             parts: Vec::new(),
             person_segments: Vec::new(),
@@ -152,14 +164,16 @@ impl Layout {
             no_content: RenderedSegments::default(),
         };
         for column in columns {
-            layout.headings.push(column.heading.to_owned());
+            layout
+                .headings
+                .push(format.language.heading(column.heading).to_owned());
             layout.add_column(column.source);
         }
-        for field in CustomField::from_names(fields) {
+        for field in CustomField::from_names(fields, format.language) {
             layout.headings.push(field.heading);
             layout.add_person_cell(PersonCell::CustomField(field.name));
         }
-        layout.no_content = render_segments(&layout.content_segments, |_, _| {}, raw);
+        layout.no_content = render_segments(&layout.content_segments, |_, _| {}, format);
         layout
     }
 
@@ -197,7 +211,7 @@ impl Layout {
             if index > 0 {
                 out.push(b',');
             }
-            Cell::new(out, self.raw).text(heading);
+            Cell::new(out, self.format).text(heading);
         }
         out.extend_from_slice(LINE_END);
     }
@@ -207,15 +221,19 @@ impl Layout {
             PersonCell::Column(from) => from(person, cell),
             PersonCell::CustomField(field) => columns::write_custom_field(person, field, cell),
         };
-        render_segments(&self.person_segments, write, self.raw)
+        render_segments(&self.person_segments, write, self.format)
     }
 
     fn render_content(&self, content: &ContentDetails) -> RenderedSegments {
-        render_segments(&self.content_segments, |from, cell| from(content, cell), self.raw)
+        render_segments(
+            &self.content_segments,
+            |from, cell| from(content, cell),
+            self.format,
+        )
     }
 
     fn render_verb(&self, verb: &VerbDetails) -> RenderedSegments {
-        render_segments(&self.verb_segments, |from, cell| from(verb, cell), self.raw)
+        render_segments(&self.verb_segments, |from, cell| from(verb, cell), self.format)
     }
 
     fn write_line(&self, row: &Row, rendered: &RenderedCells, out: &mut Vec<u8>) -> Result<(), StoreError> {
@@ -238,15 +256,15 @@ impl Layout {
                 LinePart::Person(index) => out.extend_from_slice(person.segment(index)),
                 LinePart::Content(index) => out.extend_from_slice(content.segment(index)),
                 LinePart::Verb(index) => out.extend_from_slice(verb.segment(index)),
-                LinePart::BriefRow(from) => from(BriefRow::new(row), &mut Cell::new(out, self.raw)),
-                LinePart::WholeRow(from) => from(row, &mut Cell::new(out, self.raw)),
+                LinePart::BriefRow(from) => from(BriefRow::new(row), &mut Cell::new(out, self.format)),
+                LinePart::WholeRow(from) => from(row, &mut Cell::new(out, self.format)),
                 LinePart::RowOrContent(from, index) => {
-                    if !from(row, &mut Cell::new(out, self.raw)) {
+                    if !from(row, &mut Cell::new(out, self.format)) {
                         out.extend_from_slice(content.segment(index));
                     }
                 }
                 LinePart::RowOrVerb(from, index) => {
-                    if !from(BriefRow::new(row), &mut Cell::new(out, self.raw)) {
+                    if !from(BriefRow::new(row), &mut Cell::new(out, self.format)) {
                         out.extend_from_slice(verb.segment(index));
                     }
                 }
@@ -287,7 +305,11 @@ impl RenderedSegments {
 }
 
 /// Renders the cells of all segments.
-fn render_segments<F>(segments: &[Vec<F>], write: impl Fn(&F, &mut Cell<'_>), raw: bool) -> RenderedSegments {
+fn render_segments<F>(
+    segments: &[Vec<F>],
+    write: impl Fn(&F, &mut Cell<'_>),
+    format: CellFormat,
+) -> RenderedSegments {
     let mut bytes = Vec::with_capacity(256);
     let mut ends = Vec::with_capacity(segments.len());
     for segment in segments {
@@ -295,7 +317,7 @@ fn render_segments<F>(segments: &[Vec<F>], write: impl Fn(&F, &mut Cell<'_>), ra
             if index > 0 {
                 bytes.push(b',');
             }
-            write(from, &mut Cell::new(&mut bytes, raw));
+            write(from, &mut Cell::new(&mut bytes, format));
         }
         ends.push(bytes.len());
     }

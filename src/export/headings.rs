@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::base::fold;
+use crate::texts::Language;
 
 use super::columns::COLUMNS;
 use super::{answers, attempts, progress};
@@ -20,9 +21,9 @@ pub(super) struct CustomField {
 }
 
 impl CustomField {
-    /// The custom fields with these names and their headings, in the same order.
-    pub(super) fn from_names(names: Vec<String>) -> Vec<Self> {
-        let headings = custom_headings(&names);
+    /// The custom fields with these names and their headings, in the same order. The fixed columns are in `language`.
+    pub(super) fn from_names(names: Vec<String>, language: Language) -> Vec<Self> {
+        let headings = custom_headings(&names, language);
         let fields = names.into_iter().zip(headings);
         fields.map(|(name, heading)| Self { name, heading }).collect()
     }
@@ -35,12 +36,13 @@ impl CustomField {
 /// one keeps it. Names are compared as [`fold`] compares texts, without white space around them.
 ///
 /// The fixed columns of all files count, so a field has the same heading in every file.
-fn custom_headings(fields: &[String]) -> Vec<String> {
+fn custom_headings(fields: &[String], language: Language) -> Vec<String> {
     let fixed = COLUMNS.iter().map(|column| column.heading);
     let fixed = fixed
         .chain(progress::fixed_headings())
         .chain(answers::fixed_headings());
-    let fixed: HashSet<String> = fixed.chain(attempts::fixed_headings()).map(to_key).collect();
+    let fixed = fixed.chain(attempts::fixed_headings());
+    let fixed: HashSet<String> = fixed.map(|heading| to_key(language.heading(heading))).collect();
     let mut first_fields: HashMap<String, usize> = HashMap::new();
     for (index, field) in fields.iter().enumerate() {
         first_fields.entry(to_key(field)).or_insert(index);
@@ -73,7 +75,7 @@ mod tests {
 
     fn headings(fields: &[&str]) -> Vec<String> {
         let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
-        custom_headings(&fields)
+        custom_headings(&fields, Language::ENGLISH)
     }
 
     #[test]
@@ -93,6 +95,34 @@ mod tests {
                 "Title  (custom)"
             ]
         );
+    }
+
+    #[test]
+    fn each_fixed_heading_is_in_every_language() {
+        let headings = COLUMNS.iter().map(|column| column.heading);
+        let headings = headings.chain(progress::fixed_headings());
+        let headings = headings.chain(answers::fixed_headings());
+        for english in headings.chain(attempts::fixed_headings()) {
+            let key = Language::ENGLISH.find_heading(english);
+            assert_eq!(
+                key,
+                Some(english),
+                "the English file has the headings of the code"
+            );
+            for language in Language::all() {
+                assert!(
+                    language.find_heading(english).is_some(),
+                    "{english} in {language}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn field_with_the_name_of_a_heading_in_the_language_gets_a_suffix() {
+        let german = Language::find("de").unwrap();
+        let fields = ["Rolle", "Role"].map(str::to_owned);
+        assert_eq!(custom_headings(&fields, german), ["Rolle (custom)", "Role"]);
     }
 
     #[test]
@@ -121,7 +151,7 @@ mod tests {
         #[test]
         fn headings_are_unique(fields in proptest::collection::btree_set("(Role|role|since|a|A|\u{e4})( \\(custom( 2)?\\))?", 0..12)) {
             let fields: Vec<String> = fields.into_iter().collect();
-            let keys: HashSet<String> = custom_headings(&fields).iter().map(|heading| to_key(heading)).collect();
+            let keys: HashSet<String> = custom_headings(&fields, Language::ENGLISH).iter().map(|heading| to_key(heading)).collect();
             proptest::prop_assert_eq!(keys.len(), fields.len());
         }
     }

@@ -4,6 +4,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
 use crate::log::Row;
 use crate::store::{Lookups, Store};
+use crate::texts::Language;
 
 use super::{ExportError, WriteLines};
 
@@ -14,10 +15,11 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// A writer for rows of the organisation. `now` is the time that expiries are compared with.
-    pub fn new(store: &Store, organisation: &OrgId, now: Timestamp) -> Self {
+    /// A writer for rows of the organisation. `now` is the time that expiries are compared with. Labels and sentences are
+    /// in `language`.
+    pub fn new(store: &Store, organisation: &OrgId, now: Timestamp, language: Language) -> Self {
         Self {
-            lookups: Lookups::new(store, organisation),
+            lookups: Lookups::new(store, organisation).in_language(language),
             now,
         }
     }

@@ -8,8 +8,9 @@ use std::collections::HashMap;
 use crate::base::ids::OrgId;
 use crate::log::{ContentDetails, PersonDetails, PersonKey};
 use crate::store::{Store, StoreError};
+use crate::texts::Language;
 
-use super::cell::Cell;
+use super::cell::{Cell, CellFormat};
 use super::columns::{self, COLUMNS, Column, FromPerson, Source};
 use super::csv::{BOM, LINE_END};
 use super::headings::CustomField;
@@ -26,6 +27,17 @@ pub struct FileOptions {
     pub bom: bool,
     /// The parameter `raw`: whether cells that a spreadsheet would run as a formula are not escaped.
     pub raw: bool,
+    /// The parameter `language`: the language of headings and labels.
+    pub language: Language,
+}
+
+impl FileOptions {
+    fn format(self) -> CellFormat {
+        CellFormat {
+            raw: self.raw,
+            language: self.language,
+        }
+    }
 }
 
 /// The shared columns of a file about one content.
@@ -49,7 +61,7 @@ impl SharedColumns {
     /// The columns for one content. `fields` are the names of the custom fields in the order of the columns.
     pub(super) fn new(content: &ContentDetails, options: FileOptions, fields: Vec<String>) -> Self {
         let from_person = |column: &Column| match column.source {
-            Source::Person(from) => Some((column.heading, from)),
+            Source::Person(from) => Some((options.language.heading(column.heading), from)),
             _ => None,
         };
         let mut cells = Vec::new();
@@ -61,13 +73,13 @@ impl SharedColumns {
             if !content_headings.is_empty() {
                 cells.push(b',');
             }
-            content_headings.push(column.heading);
-            from(content, &mut Cell::new(&mut cells, options.raw));
+            content_headings.push(options.language.heading(column.heading));
+            from(content, &mut Cell::new(&mut cells, options.format()));
         }
         let user_id = COLUMNS.iter().find(|column| column.heading == USER_ID);
         Self {
             options,
-            fields: CustomField::from_names(fields),
+            fields: CustomField::from_names(fields, options.language),
             person_columns: COLUMNS.iter().map_while(from_person).collect(),
             content_headings,
             content_cells: cells,
@@ -75,9 +87,9 @@ impl SharedColumns {
         }
     }
 
-    /// Whether formulas are not escaped.
-    pub(super) fn raw(&self) -> bool {
-        self.options.raw
+    /// How the cells are written.
+    pub(super) fn format(&self) -> CellFormat {
+        self.options.format()
     }
 
     /// All headings of the shared columns.
@@ -90,7 +102,8 @@ impl SharedColumns {
         let person = self.person_columns.iter().map(|(heading, _)| *heading);
         let first = person.chain(self.content_headings.iter().copied());
         let custom = self.fields.iter().map(|field| field.heading.as_str());
-        (first, self.user_id.map(|_| USER_ID).into_iter().chain(custom))
+        let user_id = self.user_id.map(|_| self.options.language.heading(USER_ID));
+        (first, user_id.into_iter().chain(custom))
     }
 
     /// Writes the heading line, with the headings of the file itself between the shared ones.
@@ -102,7 +115,7 @@ impl SharedColumns {
         let mut separator: &[u8] = b"";
         let mut write = |heading: &str| {
             out.extend_from_slice(separator);
-            Cell::new(out, self.options.raw).text(heading);
+            Cell::new(out, self.format()).text(heading);
             separator = b",";
         };
         first.for_each(&mut write);
@@ -114,7 +127,7 @@ impl SharedColumns {
     /// Writes the first cells of a line, with a comma after each.
     pub(super) fn write_first(&self, person: &PersonDetails, out: &mut Vec<u8>) {
         for (_, from) in &self.person_columns {
-            from(person, &mut Cell::new(out, self.options.raw));
+            from(person, &mut Cell::new(out, self.format()));
             out.push(b',');
         }
         out.extend_from_slice(&self.content_cells);
@@ -125,11 +138,11 @@ impl SharedColumns {
     pub(super) fn write_last(&self, person: &PersonDetails, out: &mut Vec<u8>) {
         if let Some(from) = self.user_id {
             out.push(b',');
-            from(person, &mut Cell::new(out, self.options.raw));
+            from(person, &mut Cell::new(out, self.format()));
         }
         for field in &self.fields {
             out.push(b',');
-            columns::write_custom_field(person, &field.name, &mut Cell::new(out, self.options.raw));
+            columns::write_custom_field(person, &field.name, &mut Cell::new(out, self.format()));
         }
         out.extend_from_slice(LINE_END);
     }

@@ -16,7 +16,9 @@ type FromStatus = fn(&ProgressStatus, &mut Cell<'_>);
 
 /// The columns of the status. They follow the columns of the person and of the content.
 const STATUS_COLUMNS: &[(&str, FromStatus)] = &[
-    ("Progress", |status, cell| cell.label(status.state.label())),
+    ("Progress", |status, cell| {
+        cell.label(status.state.label_in(cell.language()));
+    }),
     ("Since", |status, cell| cell.time(status.since)),
     ("Expires at", |status, cell| cell.time(status.expires_at)),
     ("E-learning / Quiz score", |status, cell| {
@@ -60,7 +62,9 @@ impl WriteLines for Lines {
     type Item = PersonStatus;
 
     fn write_heading(&mut self, out: &mut Vec<u8>) {
-        self.0.write_heading(fixed_headings(), out);
+        let language = self.0.format().language;
+        self.0
+            .write_heading(fixed_headings().map(|heading| language.heading(heading)), out);
     }
 
     async fn load(&mut self, _: &[PersonStatus]) -> Result<(), ExportError> {
@@ -73,7 +77,7 @@ impl WriteLines for Lines {
             if index > 0 {
                 out.push(b',');
             }
-            from(&row.status, &mut Cell::new(out, self.0.raw()));
+            from(&row.status, &mut Cell::new(out, self.0.format()));
         }
         self.0.write_last(&row.person, out);
         Ok(())
@@ -145,7 +149,11 @@ mod tests {
 
     #[test]
     fn raw_and_bom_are_applied() {
-        let options = FileOptions { bom: true, raw: true };
+        let options = FileOptions {
+            bom: true,
+            raw: true,
+            ..FileOptions::default()
+        };
         let table = table(testing::person(), options);
         assert!(file(testing::person(), options).starts_with("\u{feff}First name,".as_bytes()));
         assert_eq!(

@@ -16,6 +16,7 @@ use tracing_actix_web::RootSpanBuilder;
 
 use super::body::UnreadBody;
 use super::challenge::challenges;
+use super::language::AnswerLanguage;
 use super::problem::{Code, PROBLEM_JSON, Problem};
 use super::request_id::{RequestId, X_REQUEST_ID};
 use super::xapi::alternate;
@@ -89,7 +90,11 @@ pub async fn count_and_add_headers<B: MessageBody + 'static>(
     let version = app_state.as_ref().and_then(|app_state| {
         xapi::response_version(response.request(), app_state.options().xapi_unversioned)
     });
+    let language = AnswerLanguage::find(response.request()).filter(|_| response.status().is_success());
     let headers = response.headers_mut();
+    if let Some(language) = language {
+        language.add_headers(headers);
+    }
     if let Some(app_state) = app_state {
         add_base_path(headers, app_state.base_path());
     }

@@ -62,6 +62,12 @@ impl QueryPairs {
         self.0
     }
 
+    /// Returns the values of one parameter, and the other pairs.
+    pub fn split(self, name: &str) -> (Vec<String>, Self) {
+        let (named, others): (Vec<_>, Vec<_>) = self.0.into_iter().partition(|(key, _)| key == name);
+        (named.into_iter().map(|(_, value)| value).collect(), Self(others))
+    }
+
     /// Returns a reader of the parameters.
     pub fn reader(&self) -> QueryReader<'_> {
         QueryReader {

@@ -3,7 +3,7 @@
 use super::fields::FIELDS;
 use super::parse::{ERROR_HEADINGS, FileHead};
 use crate::base::ids::OrgId;
-use crate::export::cell::Cell;
+use crate::export::cell::{Cell, CellFormat};
 use crate::store::{PageLimits, Store, StoreError, StoredImport, StoredRejection};
 
 /// The limits on the rejected rows that are read at once.
@@ -78,7 +78,7 @@ fn write_line<'c>(out: &mut Vec<u8>, cells: impl Iterator<Item = &'c str>) {
         if index > 0 {
             out.push(b',');
         }
-        Cell::new(out, false).text(cell);
+        Cell::new(out, CellFormat::default()).text(cell);
     }
     out.extend_from_slice(b"\r\n");
 }

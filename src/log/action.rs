@@ -8,11 +8,12 @@ use std::collections::HashMap;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumMessage, EnumString, FromRepr, IntoStaticStr, VariantArray};
+use strum::{Display, EnumString, FromRepr, IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
 use crate::record::iri::IriError;
 use crate::record::{Iri, LanguageMap, Verb};
+use crate::texts::Language;
 
 /// The beginning of the verbs that Rollbook defines, such as `urn:rollbook:verb:visited`.
 pub const OWN_VERB_PREFIX: &str = "urn:rollbook:verb:";
@@ -27,18 +28,18 @@ pub const WAIVED: &str = "https://w3id.org/xapi/adl/verbs/waived";
 pub const SATISFIED: &str = "https://w3id.org/xapi/adl/verbs/satisfied";
 
 macro_rules! actions {
-    ($($(#[$doc:meta])* $variant:ident = $code:literal, $label:literal, $colour:literal, [$($verb:expr),*];)+) => {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, $colour:literal, [$($verb:expr),*];)+) => {
         /// The action of an activity. Its key is the variant's name in snake case. The codes are stored: a code never
         /// changes its meaning.
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
-            Display, EnumMessage, EnumString, FromRepr, IntoStaticStr, VariantArray,
+            Display, EnumString, FromRepr, IntoStaticStr, VariantArray,
         )]
         #[repr(i16)]
         #[serde(rename_all = "snake_case")]
         #[strum(serialize_all = "snake_case")]
         pub enum Action {
-            $($(#[$doc])* #[strum(message = $label)] $variant = $code,)+
+            $($(#[$doc])* $variant = $code,)+
         }
 
         impl Action {
@@ -58,72 +59,72 @@ macro_rules! actions {
 
 actions! {
     /// Added content to a list or a plan.
-    Added = 1, "Added", "#4c51bf", ["http://activitystrea.ms/schema/1.0/add"];
+    Added = 1, "#4c51bf", ["http://activitystrea.ms/schema/1.0/add"];
     /// Arranged an event.
-    Arranged = 2, "Arranged", "#4c51bf", ["http://id.tincanapi.com/verb/arranged"];
+    Arranged = 2, "#4c51bf", ["http://id.tincanapi.com/verb/arranged"];
     /// Attended an event, which completes it.
-    Attended = 3, "Attended", "#1a7f37",
+    Attended = 3, "#1a7f37",
         ["http://activitystrea.ms/schema/1.0/attend", "http://adlnet.gov/expapi/verbs/attended"];
     /// Clicked, or otherwise interacted with.
-    Clicked = 4, "Clicked", "#57606a", ["http://adlnet.gov/expapi/verbs/interacted"];
+    Clicked = 4, "#57606a", ["http://adlnet.gov/expapi/verbs/interacted"];
     /// Completed content.
-    Completed = 5, "Completed", "#1a7f37",
+    Completed = 5, "#1a7f37",
         ["http://adlnet.gov/expapi/verbs/completed", PASSED, "http://adlnet.gov/expapi/verbs/mastered",
          SATISFIED, WAIVED];
     /// Enrolled for an event or a course.
-    EnrolledFor = 6, "Enrolled for", "#0969da",
+    EnrolledFor = 6, "#0969da",
         ["http://adlnet.gov/expapi/verbs/registered",
          "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/enrolled"];
     /// Cancelled an enrolment.
-    Unenrolled = 7, "Unenrolled", "#9a6700", ["http://id.tincanapi.com/verb/unregistered"];
+    Unenrolled = 7, "#9a6700", ["http://id.tincanapi.com/verb/unregistered"];
     /// Ended an attempt without success.
-    Failed = 8, "Failed", "#cf222e", ["http://adlnet.gov/expapi/verbs/failed"];
+    Failed = 8, "#cf222e", ["http://adlnet.gov/expapi/verbs/failed"];
     /// Received a certificate. Its public verbs also mean other awards, see [`Action::may_mean_another_award`].
-    ReceivedCertificateFor = 9, "Received certificate for", "#116329",
+    ReceivedCertificateFor = 9, "#116329",
         ["http://activitystrea.ms/schema/1.0/receive", "http://id.tincanapi.com/verb/earned",
          "https://w3id.org/xapi/tla/verbs/achieved"];
     /// Started content.
-    Started = 10, "Started", "#0969da",
+    Started = 10, "#0969da",
         ["http://activitystrea.ms/schema/1.0/start", "http://adlnet.gov/expapi/verbs/initialized",
          "http://adlnet.gov/expapi/verbs/launched", "http://adlnet.gov/expapi/verbs/attempted",
          "http://activitystrea.ms/start"];
     /// Changed content.
-    Updated = 11, "Updated", "#4c51bf", ["http://activitystrea.ms/schema/1.0/update", "http://activitystrea.ms/update"];
+    Updated = 11, "#4c51bf", ["http://activitystrea.ms/schema/1.0/update", "http://activitystrea.ms/update"];
     /// Viewed content.
-    Viewed = 12, "Viewed", "#57606a",
+    Viewed = 12, "#57606a",
         ["http://id.tincanapi.com/verb/viewed", "http://adlnet.gov/expapi/verbs/experienced"];
     /// Began a session.
-    LoggedIn = 13, "Logged in", "#6e7781",
+    LoggedIn = 13, "#6e7781",
         ["https://brindlewaye.com/xAPITerms/verbs/loggedin/", "https://w3id.org/xapi/adl/verbs/logged-in",
          "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/login"];
     /// Ended a session.
-    LoggedOut = 14, "Logged out", "#6e7781",
+    LoggedOut = 14, "#6e7781",
         ["https://brindlewaye.com/xAPITerms/verbs/loggedout/", "https://w3id.org/xapi/adl/verbs/logged-out",
          "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/logout"];
     /// Read an article, a book or a document to the end, which completes it.
-    Read = 15, "Read", "#1a7f37", ["http://activitystrea.ms/schema/1.0/read"];
+    Read = 15, "#1a7f37", ["http://activitystrea.ms/schema/1.0/read"];
     /// Watched a video to the end, which completes it.
-    Watched = 16, "Watched", "#1a7f37", ["http://activitystrea.ms/schema/1.0/watch"];
+    Watched = 16, "#1a7f37", ["http://activitystrea.ms/schema/1.0/watch"];
     /// Listened to audio to the end, which completes it.
-    ListenedTo = 17, "Listened to", "#1a7f37", ["http://activitystrea.ms/schema/1.0/listen"];
+    ListenedTo = 17, "#1a7f37", ["http://activitystrea.ms/schema/1.0/listen"];
     /// Accepted an invitation, terms or a task.
-    Accepted = 18, "Accepted", "#0969da", ["http://activitystrea.ms/schema/1.0/accept"];
+    Accepted = 18, "#0969da", ["http://activitystrea.ms/schema/1.0/accept"];
     /// Was assigned content to learn.
-    Assigned = 19, "Assigned", "#8250df", ["http://activitystrea.ms/schema/1.0/assign"];
+    Assigned = 19, "#8250df", ["http://activitystrea.ms/schema/1.0/assign"];
     /// Lost an assignment.
-    Unassigned = 20, "Unassigned", "#9a6700", [];
+    Unassigned = 20, "#9a6700", [];
     /// Downloaded content.
-    Downloaded = 21, "Downloaded", "#57606a", ["http://id.tincanapi.com/verb/downloaded"];
+    Downloaded = 21, "#57606a", ["http://id.tincanapi.com/verb/downloaded"];
     /// Submitted an exercise.
-    Submitted = 22, "Submitted", "#0969da", ["http://activitystrea.ms/schema/1.0/submit", "http://activitystrea.ms/submit"];
+    Submitted = 22, "#0969da", ["http://activitystrea.ms/schema/1.0/submit", "http://activitystrea.ms/submit"];
     /// Answered a question.
-    Answered = 23, "Answered", "#57606a", ["http://adlnet.gov/expapi/verbs/answered"];
+    Answered = 23, "#57606a", ["http://adlnet.gov/expapi/verbs/answered"];
     /// Received a grade.
-    Graded = 24, "Graded", "#8250df", ["https://w3id.org/xapi/tla/verbs/scored"];
+    Graded = 24, "#8250df", ["https://w3id.org/xapi/tla/verbs/scored"];
     /// Began a session before the last one ended. Lists hide it unless the filter names it.
-    Visited = 25, "Visited", "#6e7781", [];
+    Visited = 25, "#6e7781", [];
     /// Any other verb. The label is the verb's display.
-    Other = 0, "Other", "#57606a", [];
+    Other = 0, "#57606a", [];
 }
 
 impl Action {
@@ -135,9 +136,14 @@ impl Action {
         self.into()
     }
 
-    /// The label for people. A row with [`Action::Other`] shows its verb's display instead.
+    /// The English label.
     pub fn label(self) -> &'static str {
-        self.get_message().unwrap_or_default()
+        self.label_in(Language::ENGLISH)
+    }
+
+    /// The label for people. A row with [`Action::Other`] shows its verb's display instead.
+    pub fn label_in(self, language: Language) -> &'static str {
+        &language.phrase(self.key()).label
     }
 
     /// The stored code.

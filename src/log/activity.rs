@@ -11,12 +11,12 @@ use crate::base::ids::{ContentId, StatementId, UserId};
 use crate::catalogue::{ContentFormat, LearningType};
 use crate::directory::identity::AgentShape;
 use crate::record::{self, Identifier, Origin};
+use crate::texts::Language;
 
 use super::action::Action;
 use super::description::{Description, DescriptionPart, label};
 use super::projection::{self, Percent, Projected};
 use super::row::{ContentDetails, PersonDetails, Recorder, Row, VerbDetails};
-use super::time_text::time_text;
 
 /// An activity in a list.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -31,7 +31,7 @@ pub struct Activity {
     /// The IRI of the record's verb.
     #[schema(example = "http://adlnet.gov/expapi/verbs/completed")]
     pub verb: String,
-    /// A sentence in plain English.
+    /// A sentence, in the language of the answer.
     #[schema(example = "Completed Fire Safety")]
     pub description: String,
     /// The sentence in parts, for links.
@@ -277,7 +277,7 @@ impl Activity {
     /// The JSON of a row, with the details of its person, content and verb.
     ///
     /// `recorder` is the user of `recorded_by`; without it, the JSON has only the id. `now` decides whether the activity
-    /// has expired.
+    /// has expired. Labels and sentences are in `language`.
     pub fn new(
         row: &Row,
         person: &PersonDetails,
@@ -285,6 +285,7 @@ impl Activity {
         verb: &VerbDetails,
         recorder: Option<&Recorder>,
         now: Timestamp,
+        language: Language,
     ) -> Self {
         let projected = &row.projected;
         let without_name = projected
@@ -292,13 +293,13 @@ impl Activity {
             .clone()
             .map(|id| Recorder { id, name: None });
         let recorder = recorder.or(without_name.as_ref());
-        let description = Description::new(projected, person, content, verb, recorder);
+        let description = Description::new(projected, person, content, verb, recorder, language);
         Self {
             id: row.id,
             user: ActivityUser::new(person),
             action: ActivityAction {
                 key: projected.action,
-                label: label(projected.action, verb),
+                label: label(projected.action, verb, language),
                 colour: projected.action.colour(),
             },
             verb: verb.iri.clone(),
@@ -310,7 +311,9 @@ impl Activity {
             completed: projected.completed,
             expired_at: projected.expired_at,
             expired: projected.is_expired(now),
-            result: projected.has_result().then(|| ActivityResult::new(projected)),
+            result: projected
+                .has_result()
+                .then(|| ActivityResult::new(projected, language)),
             certificate: projected
                 .certificate
                 .as_ref()
@@ -393,13 +396,15 @@ impl ActivityContent {
 }
 
 impl ActivityResult {
-    fn new(projected: &Projected) -> Self {
+    fn new(projected: &Projected, language: Language) -> Self {
         Self {
             success: projected.success,
             completion: projected.completion,
             score: ActivityScore::new(projected),
-            total_time: projected.seconds.map(TimeSpan::new),
-            time_limit: projected.time_limit.map(TimeSpan::new),
+            total_time: projected.seconds.map(|seconds| TimeSpan::new(seconds, language)),
+            time_limit: projected
+                .time_limit
+                .map(|seconds| TimeSpan::new(seconds, language)),
             time_limit_exceeded: projected.time_limit_exceeded(),
             response: projected.response.clone(),
         }
@@ -428,10 +433,10 @@ impl ActivityScore {
 }
 
 impl TimeSpan {
-    fn new(seconds: i64) -> Self {
+    fn new(seconds: i64, language: Language) -> Self {
         Self {
             seconds,
-            text: time_text(seconds),
+            text: language.duration(seconds),
         }
     }
 }

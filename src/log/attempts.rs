@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::StatementId;
+use crate::texts::Language;
 
 use super::activity::{ActivityScore, ActivityUser};
 use super::cursor::Position;
@@ -121,11 +122,12 @@ pub enum AttemptStatus {
 
 impl AttemptStatus {
     /// The label in exports.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Submitted => "Submitted",
-            Self::Graded => "Graded",
-        }
+    pub fn label_in(self, language: Language) -> &'static str {
+        let key = match self {
+            Self::Submitted => "submitted",
+            Self::Graded => "graded",
+        };
+        language.label("attempt", key)
     }
 }
 

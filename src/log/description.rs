@@ -1,26 +1,34 @@
-//! The description of an activity: an English sentence, whole and in parts for links
-//! (docs/specification.md#description).
+//! The description of an activity: a sentence, whole and in parts for links (docs/specification.md#description).
+//!
+//! The words come from the texts of a language. A phrase such as `completed` is before the object, after it, or on both
+//! sides of it.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::base::fold;
 use crate::base::ids::{ContentId, UserId};
+use crate::texts::{Language, Phrase, Piece};
 
 use super::action::{Action, SATISFIED, WAIVED, has_own_words};
+use super::placement::translate_part;
 use super::projection::Projected;
 use super::row::{ContentDetails, PersonDetails, Recorder, VerbDetails};
-use super::time_text::time_text;
 
 /// A sentence in parts. The parts in order are the whole sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description(Vec<DescriptionPart>);
 
-/// A part of a sentence, with the id of the user or content that it names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+/// A part of a sentence: the verb phrase, or the name of a user or content, or other text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DescriptionPart {
     /// The text.
     pub text: String,
+    /// The key of the verb phrase, if the part is one: the key of the action, `passed`, or the key of a public verb. It is
+    /// the same in all languages. Some languages have a part of the phrase on each side of the content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false, example = "completed")]
+    pub key: Option<&'static str>,
     /// The id of the named user.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]
@@ -42,43 +50,31 @@ impl Description {
         content: Option<&ContentDetails>,
         verb: &VerbDetails,
         recorder: Option<&Recorder>,
+        language: Language,
     ) -> Self {
         let mut sentence = Self(Vec::with_capacity(4));
-        let verb_phrase = verb_phrase(activity, verb);
+        let key = phrase_key(activity, verb);
         match content {
-            Some(content) => {
-                let title = display_title(content);
-                sentence.push_text(&format!(
-                    "{} ",
-                    with_object(activity.action, &verb_phrase, &title)
-                ));
-                if let Some(part) = &activity.part {
-                    sentence.push_text(&format!("{part} in "));
-                }
-                sentence.0.push(DescriptionPart {
-                    text: title,
-                    user: None,
-                    content: Some(content.id.clone()),
-                });
-            }
-            None => sentence.push_text(without_preposition(activity.action, verb, &verb_phrase)),
+            Some(content) => sentence.push_phrase(activity, verb, key, content, language),
+            None => sentence.push_verb(&phrase_alone(key, verb, language), key),
         }
         if let Some(percent) = activity.score.percent {
-            sentence.push_text(&format!(" scoring {percent}%"));
+            let percent = language.percent(&percent.to_string());
+            sentence = sentence.within(language, "with-score", DescriptionPart::plain(percent));
         }
         if let Some(seconds) = activity.seconds.filter(|seconds| *seconds > 0) {
-            sentence.push_text(&format!(" in {}", time_text(seconds)));
+            let time = language.duration(seconds);
+            sentence = sentence.within(language, "with-time", DescriptionPart::plain(time));
         }
         if let Some(recorder) =
             recorder.filter(|recorder| activity.completed && !is_user(person, &recorder.id))
         {
-            sentence.push_text(", marked complete by ");
-            let text = recorder.name_or_id().to_owned();
-            sentence.0.push(DescriptionPart {
-                text,
+            let part = DescriptionPart {
+                text: recorder.name_or_id().to_owned(),
                 user: Some(recorder.id.clone()),
-                content: None,
-            });
+                ..DescriptionPart::default()
+            };
+            sentence = sentence.within(language, "with-recorder", part);
         }
         sentence
     }
@@ -93,16 +89,101 @@ impl Description {
         self.0
     }
 
-    /// Adds plain text, to the last part if that is plain text too.
-    fn push_text(&mut self, text: &str) {
+    /// Adds the verb phrase with the content as its object.
+    fn push_phrase(
+        &mut self,
+        activity: &Projected,
+        verb: &VerbDetails,
+        key: &'static str,
+        content: &ContentDetails,
+        language: Language,
+    ) {
+        let title = display_title(content, language);
+        let key = match activity.action {
+            Action::ReceivedCertificateFor if is_certificate(&title, language) => RECEIVED,
+            _ => key,
+        };
+        for piece in language.phrase(key).with_object.pieces() {
+            match piece {
+                Piece::Text(text) => self.push_verb(text, key),
+                Piece::Place(name) if name == "object" => {
+                    self.push_object(activity.part.as_deref(), content, &title, language);
+                }
+                Piece::Place(_) => self.push_verb(&verb_words(verb, language), key),
+            }
+        }
+    }
+
+    /// Adds the title of the content, and the words for its part before or after it.
+    fn push_object(&mut self, part: Option<&str>, content: &ContentDetails, title: &str, language: Language) {
+        let title = DescriptionPart {
+            text: title.to_owned(),
+            content: Some(content.id.clone()),
+            ..DescriptionPart::default()
+        };
+        let Some(part) = part else {
+            self.0.push(title);
+            return;
+        };
+        for piece in language.template("part-in-content").pieces() {
+            match piece {
+                Piece::Text(text) => self.push(DescriptionPart::plain(text.clone())),
+                Piece::Place(name) if name == "content" => self.push(title.clone()),
+                Piece::Place(_) => {
+                    self.push(DescriptionPart::plain(
+                        translate_part(part, language).into_owned(),
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Adds words of the verb phrase, to the last part if that has such words too.
+    fn push_verb(&mut self, text: &str, key: &'static str) {
         match self.0.last_mut() {
-            Some(last) if last.user.is_none() && last.content.is_none() => last.text.push_str(text),
+            Some(last) if last.key == Some(key) => last.text.push_str(text),
             _ => self.0.push(DescriptionPart {
                 text: text.to_owned(),
-                user: None,
-                content: None,
+                key: Some(key),
+                ..DescriptionPart::default()
             }),
         }
+    }
+
+    /// Adds a part. Plain text is added to the last part if that is plain text too.
+    fn push(&mut self, part: DescriptionPart) {
+        match self.0.last_mut() {
+            Some(last) if last.is_plain() && part.is_plain() => last.text.push_str(&part.text),
+            _ => self.0.push(part),
+        }
+    }
+
+    /// The sentence inside a longer one, which has a place for the sentence and another one for `addition`.
+    fn within(self, language: Language, template: &str, addition: DescriptionPart) -> Self {
+        let mut longer = Self(Vec::with_capacity(self.0.len() + 2));
+        for piece in language.template(template).pieces() {
+            match piece {
+                Piece::Text(text) => longer.push(DescriptionPart::plain(text.clone())),
+                Piece::Place(name) if name == "sentence" => {
+                    self.0.iter().for_each(|part| longer.push(part.clone()));
+                }
+                Piece::Place(_) => longer.push(addition.clone()),
+            }
+        }
+        longer
+    }
+}
+
+impl DescriptionPart {
+    fn plain(text: String) -> Self {
+        Self {
+            text,
+            ..Self::default()
+        }
+    }
+
+    fn is_plain(&self) -> bool {
+        self.key.is_none() && self.user.is_none() && self.content.is_none()
     }
 }
 
@@ -114,130 +195,132 @@ impl std::fmt::Display for Description {
 }
 
 /// The title of a content in sentences: `Fire Safety`, or `Fire Safety (Archived)` if it is archived.
-pub fn display_title(content: &ContentDetails) -> String {
-    let archived = if content.archived_at.is_some() {
-        " (Archived)"
-    } else {
-        ""
-    };
-    format!("{}{archived}", content.title_or_id())
-}
-
-/// The beginning of the sentence: `Passed` for a completion with success, else the label.
-fn verb_phrase(activity: &Projected, verb: &VerbDetails) -> String {
-    match activity.action {
-        Action::Completed if activity.success == Some(true) && !has_own_words(&verb.iri) => {
-            "Passed".to_owned()
-        }
-        action => label(action, verb),
+pub fn display_title(content: &ContentDetails, language: Language) -> String {
+    let title = content.title_or_id();
+    match content.archived_at {
+        Some(_) => language.template("archived-title").fill(&[("title", title)]),
+        None => title.to_owned(),
     }
 }
 
-/// The labels of public verbs that differ from the label of their action. A sentence needs the past tense and a preposition;
-/// the displays of statements and the last parts of the IRIs often have neither (`join`, `commented`).
-const LABELS: &[(&str, &str)] = &[
-    (WAIVED, "Waived"),
-    (SATISFIED, "Satisfied"),
-    ("http://activitystrea.ms/schema/1.0/follow", "Followed"),
-    ("http://activitystrea.ms/schema/1.0/join", "Joined"),
-    ("http://activitystrea.ms/schema/1.0/leave", "Left"),
-    ("http://activitystrea.ms/schema/1.0/like", "Liked"),
-    ("http://activitystrea.ms/schema/1.0/receive", "Received"),
-    ("http://activitystrea.ms/schema/1.0/remove", "Removed"),
-    ("http://adlnet.gov/expapi/verbs/asked", "Asked about"),
-    ("http://adlnet.gov/expapi/verbs/commented", "Commented on"),
-    ("http://adlnet.gov/expapi/verbs/progressed", "Progressed in"),
-    ("http://adlnet.gov/expapi/verbs/responded", "Responded to"),
-    ("http://adlnet.gov/expapi/verbs/resumed", "Resumed"),
-    ("http://adlnet.gov/expapi/verbs/shared", "Shared"),
-    ("http://adlnet.gov/expapi/verbs/suspended", "Suspended"),
-    ("http://adlnet.gov/expapi/verbs/terminated", "Terminated"),
-    ("http://id.tincanapi.com/verb/bookmarked", "Bookmarked"),
-    ("http://id.tincanapi.com/verb/earned", "Earned"),
-    ("http://id.tincanapi.com/verb/live", "Was live in"),
-    ("http://id.tincanapi.com/verb/replied", "Replied to"),
-    ("https://w3id.org/xapi/adl/verbs/abandoned", "Abandoned"),
-    ("https://w3id.org/xapi/dod-isd/verbs/navigated", "Navigated to"),
-    ("https://w3id.org/xapi/openedx/verb/voted", "Voted for"),
-    ("https://w3id.org/xapi/tla/verbs/achieved", "Achieved"),
-    ("https://w3id.org/xapi/video/verbs/paused", "Paused"),
-    ("https://w3id.org/xapi/video/verbs/played", "Played"),
-    ("https://w3id.org/xapi/video/verbs/seeked", "Skipped within"),
+/// The phrase for a certificate that names itself: no certificate is received for a certificate.
+const RECEIVED: &str = "received";
+
+/// Whether the title begins with a word for a certificate, in this language or in English.
+fn is_certificate(title: &str, language: Language) -> bool {
+    let title = fold(title);
+    let words = [language, Language::ENGLISH].map(|language| language.label("sentence", "certificate"));
+    words
+        .iter()
+        .any(|word| !word.is_empty() && title.starts_with(word))
+}
+
+/// The phrases of public verbs that differ from the phrase of their action. A sentence needs the past tense and a
+/// preposition; the displays of statements and the last parts of the IRIs often have neither (`join`, `commented`).
+const VERBS: &[(&str, &str)] = &[
+    (WAIVED, "waived"),
+    (SATISFIED, "satisfied"),
+    ("http://activitystrea.ms/schema/1.0/follow", "followed"),
+    ("http://activitystrea.ms/schema/1.0/join", "joined"),
+    ("http://activitystrea.ms/schema/1.0/leave", "left"),
+    ("http://activitystrea.ms/schema/1.0/like", "liked"),
+    ("http://activitystrea.ms/schema/1.0/receive", "received"),
+    ("http://activitystrea.ms/schema/1.0/remove", "removed"),
+    ("http://adlnet.gov/expapi/verbs/asked", "asked_about"),
+    ("http://adlnet.gov/expapi/verbs/commented", "commented_on"),
+    ("http://adlnet.gov/expapi/verbs/progressed", "progressed_in"),
+    ("http://adlnet.gov/expapi/verbs/responded", "responded_to"),
+    ("http://adlnet.gov/expapi/verbs/resumed", "resumed"),
+    ("http://adlnet.gov/expapi/verbs/shared", "shared"),
+    ("http://adlnet.gov/expapi/verbs/suspended", "suspended"),
+    ("http://adlnet.gov/expapi/verbs/terminated", "terminated"),
+    ("http://id.tincanapi.com/verb/bookmarked", "bookmarked"),
+    ("http://id.tincanapi.com/verb/earned", "earned"),
+    ("http://id.tincanapi.com/verb/live", "was_live_in"),
+    ("http://id.tincanapi.com/verb/replied", "replied_to"),
+    ("https://w3id.org/xapi/adl/verbs/abandoned", "abandoned"),
+    ("https://w3id.org/xapi/dod-isd/verbs/navigated", "navigated_to"),
+    ("https://w3id.org/xapi/openedx/verb/voted", "voted_for"),
+    ("https://w3id.org/xapi/tla/verbs/achieved", "achieved"),
+    ("https://w3id.org/xapi/video/verbs/paused", "paused"),
+    ("https://w3id.org/xapi/video/verbs/played", "played"),
+    ("https://w3id.org/xapi/video/verbs/seeked", "skipped_within"),
     (
         "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/exceeded",
-        "Exceeded the time limit of",
+        "exceeded_time_limit_of",
     ),
     (
         "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/subscribed",
-        "Subscribed to",
+        "subscribed_to",
     ),
     (
         "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/uncompleted",
-        "Undid the completion of",
+        "undid_completion_of",
     ),
     (
         "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/unlocked",
-        "Unlocked",
+        "unlocked",
     ),
     (
         "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/unsubscribed",
-        "Unsubscribed from",
+        "unsubscribed_from",
     ),
 ];
 
-fn known_label(iri: &str) -> Option<&'static str> {
-    let known = LABELS.iter().find(|(known, _)| *known == iri);
-    known.map(|(_, label)| *label)
+/// The key of the phrase of a public verb.
+fn known_key(iri: &str) -> Option<&'static str> {
+    let known = VERBS.iter().find(|(known, _)| *known == iri);
+    known.map(|(_, key)| *key)
+}
+
+/// The key of the phrase of the sentence: `passed` for a completion with success, else that of the label.
+fn phrase_key(activity: &Projected, verb: &VerbDetails) -> &'static str {
+    match activity.action {
+        Action::Completed if activity.success == Some(true) && !has_own_words(&verb.iri) => "passed",
+        action => label_key(action, verb),
+    }
+}
+
+/// The key of the phrase whose label a row with this verb has: that of the action, or of a known public verb.
+fn label_key(action: Action, verb: &VerbDetails) -> &'static str {
+    let has_own_key = action == Action::Other || (action == Action::Completed && has_own_words(&verb.iri));
+    let known = known_key(&verb.iri).filter(|_| has_own_key);
+    known.unwrap_or_else(|| action.key())
 }
 
 /// The label of an action in a row with this verb.
 ///
 /// For [`Action::Other`], it is the label of a known public verb, else the display of the verb, else the last part of the
 /// IRI; with a capital first letter.
-pub fn label(action: Action, verb: &VerbDetails) -> String {
-    let known = known_label(&verb.iri);
-    match (action, known) {
-        (Action::Other, Some(known)) => return known.to_owned(),
-        (Action::Completed, Some(known)) if has_own_words(&verb.iri) => return known.to_owned(),
-        (Action::Other, None) => {}
-        _ => return action.label().to_owned(),
+pub fn label(action: Action, verb: &VerbDetails, language: Language) -> String {
+    let key = label_key(action, verb);
+    if key == Action::Other.key() {
+        return verb_words(verb, language);
     }
+    language.phrase(key).label.clone()
+}
+
+/// The phrase without an object.
+fn phrase_alone(key: &'static str, verb: &VerbDetails, language: Language) -> String {
+    if key == Action::Other.key() {
+        return verb_words(verb, language);
+    }
+    let Phrase { alone, .. } = language.phrase(key);
+    alone.clone()
+}
+
+/// The words of a verb that no language has: its display, else the last part of the IRI.
+fn verb_words(verb: &VerbDetails, language: Language) -> String {
     let display = verb.display.as_deref().map(str::trim);
     let words = match display.filter(|display| !display.is_empty()) {
         Some(display) => display.to_owned(),
         None => words_of_iri(&verb.iri),
     };
     if words.is_empty() {
-        action.label().to_owned()
+        Action::Other.label_in(language).to_owned()
     } else {
         capitalised(&words)
     }
-}
-
-/// The verb phrase in front of an object: `Unenrolled` becomes `Unenrolled from`, and no certificate is received for a
-/// certificate.
-fn with_object<'a>(action: Action, phrase: &'a str, title: &str) -> &'a str {
-    let is_certificate = || fold(title).starts_with("certificate");
-    match action {
-        Action::Unenrolled => "Unenrolled from",
-        Action::ReceivedCertificateFor if is_certificate() => "Received",
-        _ => phrase,
-    }
-}
-
-/// The verb phrase for a sentence without content: `Enrolled for` becomes `Enrolled`.
-fn without_preposition<'a>(action: Action, verb: &VerbDetails, phrase: &'a str) -> &'a str {
-    const PREPOSITIONS: &[&str] = &[" for", " from", " in", " of", " on", " to", " within"];
-    let ends_with_preposition = match action {
-        // A display from a statement can be in any language, so it stays unchanged.
-        Action::Other => known_label(&verb.iri) == Some(phrase),
-        Action::EnrolledFor | Action::ReceivedCertificateFor | Action::ListenedTo => true,
-        _ => false,
-    };
-    let mut prepositions = PREPOSITIONS.iter().filter(|_| ends_with_preposition);
-    prepositions
-        .find_map(|preposition| phrase.strip_suffix(preposition))
-        .unwrap_or(phrase)
 }
 
 /// The last part of an IRI as words: `…/verbs/logged-in` gives `logged in`, `…#dragAndDrop` gives `drag and drop`.
@@ -278,297 +361,4 @@ fn is_user(person: &PersonDetails, id: &UserId) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::clock::Timestamp;
-    use crate::log::projection::Percent;
-    use crate::log::row::UserDetails;
-    use crate::log::testing;
-
-    fn fire_safety() -> ContentDetails {
-        testing::content("fire-safety", "Fire Safety")
-    }
-
-    fn quiz() -> ContentDetails {
-        testing::content("forklift-quiz", "Forklift Quiz")
-    }
-
-    fn sentence(activity: &Projected, content: Option<&ContentDetails>) -> String {
-        Description::new(
-            activity,
-            &testing::person("ada"),
-            content,
-            &testing::verb("urn:x:verb", None),
-            None,
-        )
-        .to_string()
-    }
-
-    fn done(action: Action) -> Projected {
-        Projected {
-            action,
-            completed: action.completes(),
-            ..testing::projected()
-        }
-    }
-
-    #[test]
-    fn sentences_match_the_specification() {
-        assert_eq!(
-            sentence(&done(Action::Completed), Some(&fire_safety())),
-            "Completed Fire Safety"
-        );
-        let mut failed = Projected {
-            success: Some(false),
-            seconds: Some(300),
-            ..done(Action::Failed)
-        };
-        failed.score.percent = Some(Percent(4_500));
-        assert_eq!(
-            sentence(&failed, Some(&quiz())),
-            "Failed Forklift Quiz scoring 45% in 5 minutes"
-        );
-        let mut passed = Projected {
-            success: Some(true),
-            ..done(Action::Completed)
-        };
-        passed.score.percent = Some(Percent(9_200));
-        assert_eq!(
-            sentence(&passed, Some(&quiz())),
-            "Passed Forklift Quiz scoring 92%"
-        );
-        assert_eq!(sentence(&done(Action::LoggedIn), None), "Logged in");
-        let first_aid = testing::content("first-aid", "First Aid");
-        assert_eq!(
-            sentence(&done(Action::EnrolledFor), Some(&first_aid)),
-            "Enrolled for First Aid"
-        );
-        let received = done(Action::ReceivedCertificateFor);
-        assert_eq!(
-            sentence(&received, Some(&first_aid)),
-            "Received certificate for First Aid"
-        );
-        let archived = ContentDetails {
-            archived_at: Some(Timestamp::from_micros(0)),
-            ..fire_safety()
-        };
-        assert_eq!(
-            sentence(&done(Action::Completed), Some(&archived)),
-            "Completed Fire Safety (Archived)"
-        );
-    }
-
-    #[test]
-    fn completion_marked_by_another_user_names_the_recorder() {
-        let ada_obi = Recorder {
-            id: UserId::new("ada.obi").unwrap(),
-            name: Some("Ada Obi".to_owned()),
-        };
-        let description = |activity: &Projected, person: &PersonDetails, recorder: &Recorder| {
-            let verb = testing::verb("urn:x:verb", None);
-            Description::new(activity, person, Some(&fire_safety()), &verb, Some(recorder))
-        };
-        let completed = done(Action::Completed);
-        let sentence = description(&completed, &testing::person("bob"), &ada_obi);
-        assert_eq!(
-            sentence.to_string(),
-            "Completed Fire Safety, marked complete by Ada Obi"
-        );
-        let parts = serde_json::to_value(sentence.parts()).unwrap();
-        let expected = serde_json::json!([
-            {"text": "Completed "}, {"text": "Fire Safety", "content": "fire-safety"},
-            {"text": ", marked complete by "}, {"text": "Ada Obi", "user": "ada.obi"},
-        ]);
-        assert_eq!(parts, expected);
-
-        let unknown = Recorder {
-            name: None,
-            ..ada_obi.clone()
-        };
-        let actor = PersonDetails {
-            user: None,
-            ..testing::person("bob")
-        };
-        assert!(
-            description(&completed, &actor, &unknown)
-                .to_string()
-                .ends_with("marked complete by ada.obi")
-        );
-
-        let recorder_herself = PersonDetails {
-            user: Some(UserDetails::new(ada_obi.id.clone())),
-            ..testing::person("bob")
-        };
-        assert_eq!(
-            description(&completed, &recorder_herself, &ada_obi).to_string(),
-            "Completed Fire Safety"
-        );
-        let assigned = done(Action::Assigned);
-        assert_eq!(
-            description(&assigned, &testing::person("bob"), &ada_obi).to_string(),
-            "Assigned Fire Safety"
-        );
-    }
-
-    #[test]
-    fn sentence_without_content_has_no_preposition() {
-        assert_eq!(sentence(&done(Action::EnrolledFor), None), "Enrolled");
-        assert_eq!(
-            sentence(&done(Action::ReceivedCertificateFor), None),
-            "Received certificate"
-        );
-        assert_eq!(sentence(&done(Action::ListenedTo), None), "Listened");
-        assert_eq!(sentence(&done(Action::LoggedOut), None), "Logged out");
-    }
-
-    #[test]
-    fn content_without_title_is_named_by_its_id() {
-        let untitled = ContentDetails {
-            title: None,
-            ..fire_safety()
-        };
-        assert_eq!(
-            sentence(&done(Action::Viewed), Some(&untitled)),
-            "Viewed fire-safety"
-        );
-    }
-
-    #[test]
-    fn label_of_other_verbs_comes_from_display_or_iri() {
-        for (iri, display, expected) in [
-            ("urn:x:played", Some("played"), "Played"),
-            ("urn:x:played", Some("  "), "Played"),
-            ("https://w3id.org/xapi/adl/verbs/logged-in", None, "Logged in"),
-            (
-                "https://brindlewaye.com/xAPITerms/verbs/signedup/",
-                None,
-                "Signedup",
-            ),
-            ("http://example.com/verbs#dragAndDrop", None, "Drag and drop"),
-            (
-                "http://example.com/verbs/exported_to-PDF",
-                None,
-                "Exported to PDF",
-            ),
-            ("urn:rollbook:verb:other", None, "Other"),
-            ("urn:x:-", None, "Other"),
-            ("https://example.com/ü", None, "Ü"),
-        ] {
-            assert_eq!(
-                label(Action::Other, &testing::verb(iri, display)),
-                expected,
-                "{iri}"
-            );
-        }
-        let verb = testing::verb("urn:x:played", Some("hat gespielt"));
-        let sentence = Description::new(
-            &done(Action::Other),
-            &testing::person("ada"),
-            Some(&quiz()),
-            &verb,
-            None,
-        );
-        assert_eq!(sentence.to_string(), "Hat gespielt Forklift Quiz");
-        assert_eq!(label(Action::Completed, &verb), "Completed");
-    }
-
-    #[test]
-    fn known_public_verbs_have_a_label_of_their_own() {
-        let table = crate::log::VerbTable::standard();
-        for (iri, known) in LABELS {
-            let action = match table.action(iri) {
-                // The verb means another award than a certificate.
-                Action::ReceivedCertificateFor => Action::Other,
-                action => action,
-            };
-            assert!(
-                action == Action::Other || has_own_words(iri),
-                "{iri} has a label already"
-            );
-            for display in [None, Some("tat es"), Some("commented")] {
-                assert_eq!(label(action, &testing::verb(iri, display)), *known);
-            }
-        }
-        let commented = "http://adlnet.gov/expapi/verbs/commented";
-        let describe = |iri, display, content: Option<&ContentDetails>| {
-            let (person, verb) = (testing::person("ada"), testing::verb(iri, display));
-            Description::new(&done(Action::Other), &person, content, &verb, None).to_string()
-        };
-        assert_eq!(
-            describe(commented, Some("commented"), Some(&quiz())),
-            "Commented on Forklift Quiz"
-        );
-        assert_eq!(describe(commented, None, None), "Commented");
-        assert_eq!(describe("urn:x:on", Some("carried on"), None), "Carried on");
-        assert_eq!(
-            describe("http://id.tincanapi.com/verb/earned", None, Some(&quiz())),
-            "Earned Forklift Quiz"
-        );
-    }
-
-    #[test]
-    fn waived_and_satisfied_read_as_what_they_are() {
-        for (iri, success, expected) in [
-            (WAIVED, None, "Waived Fire Safety"),
-            (SATISFIED, Some(true), "Satisfied Fire Safety"),
-            (
-                "http://adlnet.gov/expapi/verbs/mastered",
-                Some(true),
-                "Passed Fire Safety",
-            ),
-        ] {
-            let activity = Projected {
-                success,
-                ..done(Action::Completed)
-            };
-            let (person, verb) = (testing::person("ada"), testing::verb(iri, Some("x")));
-            let sentence = Description::new(&activity, &person, Some(&fire_safety()), &verb, None);
-            assert_eq!(sentence.to_string(), expected);
-        }
-    }
-
-    #[test]
-    fn part_is_named_before_its_content() {
-        let mut answered = Projected {
-            part: Some("\"What is a hazard?\"".to_owned()),
-            ..done(Action::Answered)
-        };
-        answered.score.percent = Some(Percent(0));
-        let (person, verb) = (testing::person("ada"), testing::verb("urn:x:verb", None));
-        let description = Description::new(&answered, &person, Some(&quiz()), &verb, None);
-        assert_eq!(
-            description.to_string(),
-            "Answered \"What is a hazard?\" in Forklift Quiz scoring 0%"
-        );
-        let parts = serde_json::to_value(description.parts()).unwrap();
-        let expected = serde_json::json!([
-            {"text": "Answered \"What is a hazard?\" in "},
-            {"text": "Forklift Quiz", "content": "forklift-quiz"}, {"text": " scoring 0%"},
-        ]);
-        assert_eq!(parts, expected);
-    }
-
-    #[test]
-    fn verbs_fit_their_objects() {
-        let received = done(Action::ReceivedCertificateFor);
-        let certificate = testing::content("c", "Certificate 4711");
-        assert_eq!(
-            sentence(&received, Some(&certificate)),
-            "Received Certificate 4711"
-        );
-        assert_eq!(
-            sentence(&done(Action::Unenrolled), Some(&quiz())),
-            "Unenrolled from Forklift Quiz"
-        );
-        assert_eq!(sentence(&done(Action::Unenrolled), None), "Unenrolled");
-    }
-
-    #[test]
-    fn zero_duration_is_omitted() {
-        let quick = Projected {
-            seconds: Some(0),
-            ..done(Action::Viewed)
-        };
-        assert_eq!(sentence(&quick, Some(&quiz())), "Viewed Forklift Quiz");
-    }
-}
+mod tests;

@@ -15,6 +15,7 @@ use crate::access::AskedScope;
 use crate::base::clock::Timestamp;
 use crate::base::fold;
 use crate::record::Origin;
+use crate::texts::Language;
 
 use super::action::Action;
 use super::filter::Filter;
@@ -203,13 +204,15 @@ impl FacetCounter {
     }
 
     /// The facet `action`.
-    pub fn actions(&self) -> FacetValues {
-        keyed_values(&self.actions, |action| (action.key(), action.label()))
+    pub fn actions(&self, language: Language) -> FacetValues {
+        keyed_values(&self.actions, |action| (action.key(), action.label_in(language)))
     }
 
     /// The facet `origin`.
-    pub fn origins(&self) -> FacetValues {
-        keyed_values(&self.origins, |origin| (origin.key(), origin_label(origin)))
+    pub fn origins(&self, language: Language) -> FacetValues {
+        keyed_values(&self.origins, |origin| {
+            (origin.key(), language.label("origin", origin.key()))
+        })
     }
 
     /// The facet `device_type`.
@@ -228,37 +231,38 @@ impl FacetCounter {
     }
 
     /// The facet `result`.
-    pub fn results(&self) -> FacetValues {
+    pub fn results(&self, language: Language) -> FacetValues {
         let mut values = FacetValues::default();
-        values.add("passed", "Passed", self.passed);
-        values.add("failed", "Failed", self.failed);
+        for (key, count) in [("passed", self.passed), ("failed", self.failed)] {
+            values.add(key, language.label("result", key), count);
+        }
         values
     }
 
     /// The facet `completed`.
-    pub fn completed(&self) -> FacetValues {
-        self.boolean_values(self.completed)
+    pub fn completed(&self, language: Language) -> FacetValues {
+        self.boolean_values(self.completed, language)
     }
 
     /// The facet `expired`.
-    pub fn expired(&self) -> FacetValues {
-        self.boolean_values(self.expired)
+    pub fn expired(&self, language: Language) -> FacetValues {
+        self.boolean_values(self.expired, language)
     }
 
     /// The facet `has_certificate`.
-    pub fn certified(&self) -> FacetValues {
-        self.boolean_values(self.certified)
+    pub fn certified(&self, language: Language) -> FacetValues {
+        self.boolean_values(self.certified, language)
     }
 
     /// The facet `bulk_import`.
-    pub fn imported(&self) -> FacetValues {
-        self.boolean_values(self.imported)
+    pub fn imported(&self, language: Language) -> FacetValues {
+        self.boolean_values(self.imported, language)
     }
 
-    fn boolean_values(&self, count: u64) -> FacetValues {
+    fn boolean_values(&self, count: u64, language: Language) -> FacetValues {
         let mut values = FacetValues::default();
-        values.add("true", "Yes", count);
-        values.add("false", "No", self.rows - count);
+        values.add("true", language.label("answer", "yes"), count);
+        values.add("false", language.label("answer", "no"), self.rows - count);
         values
     }
 }
@@ -273,17 +277,6 @@ fn keyed_values<K: Copy + Eq + Hash>(
         values.add(value, label, *count);
     }
     values
-}
-
-fn origin_label(origin: Origin) -> &'static str {
-    match origin {
-        Origin::Xapi => "xAPI",
-        Origin::Scorm => "SCORM",
-        Origin::Api => "API",
-        Origin::Manual => "Manual",
-        Origin::Import => "Import",
-        Origin::System => "System",
-    }
 }
 
 /// The values of a facet during counting.
@@ -434,16 +427,31 @@ mod tests {
                 .collect()
         };
         assert_eq!(
-            counts(counter.actions()),
+            counts(counter.actions(Language::ENGLISH)),
             pairs(&[("completed", 4), ("logged_in", 1)])
         );
-        assert_eq!(counts(counter.origins()), pairs(&[("api", 5)]));
+        assert_eq!(counts(counter.origins(Language::ENGLISH)), pairs(&[("api", 5)]));
         assert_eq!(counts(counter.device_types()), pairs(&[("api", 4)]));
-        assert_eq!(counts(counter.completed()), pairs(&[("true", 4), ("false", 1)]));
-        assert_eq!(counts(counter.expired()), pairs(&[("false", 4), ("true", 1)]));
-        assert_eq!(counts(counter.certified()), pairs(&[("false", 4), ("true", 1)]));
-        assert_eq!(counts(counter.results()), pairs(&[("passed", 3), ("failed", 1)]));
-        assert_eq!(counts(counter.imported()), pairs(&[("false", 4), ("true", 1)]));
+        assert_eq!(
+            counts(counter.completed(Language::ENGLISH)),
+            pairs(&[("true", 4), ("false", 1)])
+        );
+        assert_eq!(
+            counts(counter.expired(Language::ENGLISH)),
+            pairs(&[("false", 4), ("true", 1)])
+        );
+        assert_eq!(
+            counts(counter.certified(Language::ENGLISH)),
+            pairs(&[("false", 4), ("true", 1)])
+        );
+        assert_eq!(
+            counts(counter.results(Language::ENGLISH)),
+            pairs(&[("passed", 3), ("failed", 1)])
+        );
+        assert_eq!(
+            counts(counter.imported(Language::ENGLISH)),
+            pairs(&[("false", 4), ("true", 1)])
+        );
         assert_eq!(
             counts(counter.imports()),
             pairs(&[("00000000-0000-0000-0000-000000000007", 1)])

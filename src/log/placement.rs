@@ -4,11 +4,14 @@
 //! A *part* is a question or another piece of a content. An *attempt* is one try at a content. A record about one of them
 //! belongs to the content above it, if the statement names one. A part never completes this content, an attempt does.
 
+use std::borrow::Cow;
+
 use crate::base::naming::to_name;
 use crate::catalogue::content::MAX_TITLE;
 use crate::catalogue::{ContentFormat, LearningType, from_activity_type};
 use crate::record::object::INTERACTION_TYPE;
 use crate::record::{Activity, Context, Definition, Object, Statement};
+use crate::texts::Language;
 
 use super::action::{Action, VerbTable};
 
@@ -180,6 +183,29 @@ pub fn name_part(statement: &Statement) -> Option<String> {
         }
         None => words.to_owned(),
     })
+}
+
+/// The words for parts without a title.
+#[cfg(test)]
+pub(super) fn part_words() -> impl Iterator<Item = &'static str> {
+    PARTS.iter().map(|(_, words)| *words).chain([UNKNOWN_PART])
+}
+
+/// The words for a part, as [`name_part`] gives them, in a language.
+pub(super) fn translate_part(words: &str, language: Language) -> Cow<'_, str> {
+    if language == Language::ENGLISH {
+        return Cow::Borrowed(words);
+    }
+    if let Some(title) = words.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        return Cow::Owned(language.template("part-with-title").fill(&[("title", title)]));
+    }
+    if let Some(number) = words.strip_prefix("question ") {
+        return Cow::Owned(language.template("part-with-number").fill(&[("number", number)]));
+    }
+    // A part without a title is named by an article and the key of its label.
+    let key = words.split_once(' ').map(|(_, key)| key);
+    let label = key.and_then(|key| language.find_label("part", key));
+    Cow::Borrowed(label.unwrap_or(words))
 }
 
 /// Whether a record about the object belongs to the content above it.

@@ -25,6 +25,7 @@ use utoipa::ToSchema;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::StatementId;
+use crate::texts::Language;
 
 use super::action::Action;
 use super::activity::ActivityCertificate;
@@ -73,14 +74,8 @@ impl State {
     }
 
     /// The label for people.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::NotStarted => "Not started",
-            Self::InProgress => "In progress",
-            Self::Failed => "Failed",
-            Self::Completed => "Completed",
-            Self::Expired => "Expired",
-        }
+    pub fn label_in(self, language: Language) -> &'static str {
+        language.label("state", self.key())
     }
 
     /// A number that grows with the precedence of the state. SQL takes the largest number of a person's rows.

@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use crate::catalogue::{ContentFormat, LearningType};
 use crate::directory::identity::AgentShape;
 use crate::record::Identifier;
+use crate::texts::Language;
 
 use super::action::Action;
 use super::filter::{ParameterFault, ResultFilter};
@@ -315,38 +316,47 @@ pub struct GroupNames {
     pub teams: HashMap<i64, KeyAndLabel>,
     /// Id and title of contents.
     pub contents: HashMap<i64, KeyAndLabel>,
+    /// The language of the labels.
+    pub language: Language,
 }
 
 impl GroupNames {
     /// Key and label of a value; `None` if they are missing.
     fn find(&self, dimension: Dimension, value: i64) -> Option<KeyAndLabel> {
         let is_absent = value == NO_VALUE;
+        let language = self.language;
+        let none = |what: &str| KeyAndLabel::without_key(language.label("none", what));
         let code = i16::try_from(value).ok();
         Some(match dimension {
             Dimension::Action => {
                 let action = Action::from_code(code?)?;
-                KeyAndLabel::new(action.key(), action.label())
+                KeyAndLabel::new(action.key(), action.label_in(language))
             }
-            Dimension::Day | Dimension::Week | Dimension::Month => calendar::key_and_label(dimension, value)?,
+            Dimension::Day | Dimension::Week | Dimension::Month => {
+                calendar::key_and_label(dimension, value, language)?
+            }
             Dimension::User => self.users.get(&value)?.clone(),
-            Dimension::Team if is_absent => KeyAndLabel::without_key("No team"),
+            Dimension::Team if is_absent => none("team"),
             Dimension::Team => self.teams.get(&value)?.clone(),
-            Dimension::Content if is_absent => KeyAndLabel::without_key("No content"),
+            Dimension::Content if is_absent => none("content"),
             Dimension::Content => self.contents.get(&value)?.clone(),
-            Dimension::Type | Dimension::ContentType if is_absent => KeyAndLabel::without_key("None"),
+            Dimension::Type | Dimension::ContentType if is_absent => none("type"),
             Dimension::Type => {
                 let kind = LearningType::from_code(code?)?;
-                KeyAndLabel::new(kind.key(), kind.label())
+                KeyAndLabel::new(kind.key(), kind.label_in(language))
             }
             Dimension::ContentType => {
                 let kind = ContentFormat::from_code(code?)?;
-                KeyAndLabel::new(kind.key(), kind.label())
+                KeyAndLabel::new(kind.key(), kind.label_in(language))
             }
-            Dimension::Result if is_absent => KeyAndLabel::without_key("No result"),
-            Dimension::Result if value == counter::PASSED => {
-                KeyAndLabel::new(ResultFilter::Passed.key(), "Passed")
+            Dimension::Result if is_absent => none("result"),
+            Dimension::Result => {
+                let result = match value {
+                    counter::PASSED => ResultFilter::Passed,
+                    _ => ResultFilter::Failed,
+                };
+                KeyAndLabel::new(result.key(), language.label("result", result.key()))
             }
-            Dimension::Result => KeyAndLabel::new(ResultFilter::Failed.key(), "Failed"),
         })
     }
 }

@@ -29,6 +29,7 @@ use crate::base::clock::Timestamp;
 use crate::log::period::local_date;
 use crate::log::{Period, Window};
 use crate::reports::report::file_stem;
+use crate::texts::Language;
 
 pub(super) use header::parse_mailbox;
 pub(super) use text::Templates;
@@ -44,6 +45,8 @@ pub struct EmailMessage<'a> {
     pub place: u16,
     /// The address, and the name of a user of the directory. An address outside the directory has no name.
     pub to: (&'a str, Option<&'a str>),
+    /// The language of the text.
+    pub language: Language,
     /// The report's name.
     pub report: &'a str,
     /// The report's `period`, if it has one.

@@ -11,6 +11,7 @@ use lettre::Address;
 use crate::access::{Person, Principal, Reach, ReachRules};
 use crate::base::ids::{OrgId, UserId};
 use crate::store::{Contact, Store, StoreError};
+use crate::texts::Language;
 
 /// A user that may open reports, as the directory has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Rights {
     pub name: String,
     /// The e-mail address.
     pub email: Option<String>,
+    /// The language, if the texts are in it.
+    pub language: Option<Language>,
 }
 
 /// Why a user may not open reports.
@@ -69,6 +72,7 @@ fn to_rights(org: &OrgId, contact: Contact) -> Result<Rights, NoRights> {
         user: contact.user,
         name: contact.name,
         email: contact.email,
+        language: contact.language.as_deref().and_then(Language::find),
     })
 }
 
@@ -126,6 +130,14 @@ impl Recipient {
             Self::User(_) => text
                 .parse()
                 .map_or_else(|_| text.to_owned(), |address| canonical(&address)),
+        }
+    }
+
+    /// The language in the directory, if the texts are in it.
+    pub fn language(&self) -> Option<Language> {
+        match self {
+            Self::User(rights) => rights.language,
+            Self::Address(_) => None,
         }
     }
 
@@ -248,6 +260,7 @@ mod tests {
             email: Some("bo@example.org".to_owned()),
             role,
             active,
+            language: Some("de-AT".to_owned()),
         }
     }
 

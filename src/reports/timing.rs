@@ -20,6 +20,7 @@ use utoipa::ToSchema;
 use crate::base::clock::Timestamp;
 use crate::log::period::{first_moment_of, local_date};
 use crate::store::{StoreError, StoredTiming};
+use crate::texts::{Language, Value};
 
 /// How often a schedule runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, EnumString, IntoStaticStr)]
@@ -125,17 +126,20 @@ impl Timing {
     }
 
     /// The times in words, for a message: `every Monday at 08:00 (Europe/London)`.
-    pub fn describe(&self) -> String {
-        let days = match self.days {
-            RunDays::Daily => "every day".to_owned(),
-            // The names of the variants are the English names of the days.
-            RunDays::Weekly(day) => format!("every {:?}", DayOfWeek::from(day)),
-            RunDays::Monthly(day) => format!("every month {}", format_day_of_month(day)),
-            RunDays::Quarterly(day) => {
-                format!("every quarter {} of its first month", format_day_of_month(day))
+    pub fn describe(&self, language: Language) -> String {
+        let time = ("time", Value::from(self.at.format("%H:%M").to_string()));
+        let zone = ("zone", Value::from(self.zone.name()));
+        let day = |number| ("day", Value::from(format_day_of_month(number, language)));
+        match self.days {
+            RunDays::Daily => language.format("timing-daily", [time, zone]),
+            RunDays::Weekly(weekday) => {
+                let key: &str = DayOfWeek::from(weekday).into();
+                let weekday = ("weekday", Value::from(language.label("every", key)));
+                language.format("timing-weekly", [weekday, time, zone])
             }
-        };
-        format!("{days} at {} ({})", self.at.format("%H:%M"), self.zone)
+            RunDays::Monthly(number) => language.format("timing-monthly", [day(number), time, zone]),
+            RunDays::Quarterly(number) => language.format("timing-quarterly", [day(number), time, zone]),
+        }
     }
 
     /// Converts the times to their stored form.
@@ -191,21 +195,13 @@ fn minute_of_day(at: NaiveTime) -> u32 {
     at.num_seconds_from_midnight() / 60
 }
 
-/// `on the 2nd`.
-fn format_day_of_month(day: u32) -> String {
-    let ending = match (day % 10, day % 100) {
-        (_, 11..=13) => "th",
-        (1, _) => "st",
-        (2, _) => "nd",
-        (3, _) => "rd",
-        _ => "th",
-    };
-    let last_day = if day > 28 {
-        ", or the month's last day,"
-    } else {
-        ""
-    };
-    format!("on the {day}{ending}{last_day}")
+/// `on the 2nd`. Months that do not have the day have their last one.
+fn format_day_of_month(day: u32, language: Language) -> String {
+    let text = language.format("day-of-month", [("day", day.into())]);
+    match day {
+        29.. => language.template("day-or-last-day").fill(&[("day", &text)]),
+        _ => text,
+    }
 }
 
 impl RunDays {

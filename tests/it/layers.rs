@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules of each layer, the lowest first, as ARCHITECTURE.md lists them.
 const LAYERS: &[&[&str]] = &[
-    &["base"],
+    &["base", "texts"],
     &["record", "access"],
     &["directory", "catalogue"],
     &["log", "launches", "cmi5", "scorm"],

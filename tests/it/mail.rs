@@ -4,6 +4,7 @@ mod calendar;
 mod handover;
 mod held_up;
 mod journeys;
+mod languages;
 mod links;
 mod processes;
 mod replicas;

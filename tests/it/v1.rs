@@ -15,6 +15,7 @@ mod facets;
 mod groups;
 mod identifiers;
 mod imports;
+mod languages;
 mod latest;
 mod launches;
 mod me;

@@ -6,7 +6,14 @@ use crate::log::{Action, Projected};
 
 fn layout(set: ColumnSet, raw: bool) -> Layout {
     let fields = vec!["Cost centre".to_owned(), "=Grade".to_owned(), "Grade".to_owned()];
-    Layout::new(columns::columns(set), fields, raw)
+    Layout::new(
+        columns::columns(set),
+        fields,
+        CellFormat {
+            raw,
+            ..CellFormat::default()
+        },
+    )
 }
 
 fn rendered(layout: &Layout, person: &PersonDetails) -> RenderedCells {

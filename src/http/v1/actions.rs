@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 
 use crate::access::permit::SignedIn;
 use crate::http::auth::Caller;
+use crate::http::language::{LanguageParameter, LocalQuery};
 use crate::http::problem::Answer;
-use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::log::Action;
 
@@ -47,16 +47,17 @@ pub struct ActionType {
     path = "/v1/actions",
     tag = "activities",
     operation_id = "list_actions",
+    params(LanguageParameter),
     responses((status = 200, description = "All action types.", body = ActionList))
 )]
-async fn list_actions(caller: Caller<SignedIn>, pairs: QueryPairs) -> Answer {
+async fn list_actions(caller: Caller<SignedIn>, LocalQuery { language, pairs }: LocalQuery) -> Answer {
     pairs.refuse_any()?;
     let table = caller.store().verbs();
     let actions = Action::ALL
         .iter()
         .map(|action| ActionType {
             key: *action,
-            label: action.label(),
+            label: action.label_in(language),
             colour: action.colour(),
             completes: action.completes(),
             verbs: table.verbs(*action).into_iter().map(str::to_owned).collect(),

@@ -17,6 +17,7 @@ use crate::base::fault::Faults;
 use crate::base::ids::{StatementId, UserId};
 use crate::http::auth::Caller;
 use crate::http::json::{Batch, JsonBody};
+use crate::http::language::{LanguageParameter, LocalQuery};
 use crate::http::pages::{self, PIECE, PageWriter};
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
@@ -25,6 +26,7 @@ use crate::log::activity::ActivityInFull;
 use crate::log::{Activity, Filter, Paging, ParseContext, Position, Query, ShortForm};
 use crate::record::{Actor, Envelope, Identifier, StatementBuilder};
 use crate::store::{Incoming, Lookups, Page, Recorded, Sameness};
+use crate::texts::Language;
 
 use super::log_parameters::{LogFilter, LogPage, LogScope};
 use records::{batch_records, envelope, record_all, short_form_rules, submission, to_records};
@@ -94,14 +96,18 @@ pub struct ActivityId {
     path = "/v1/activities",
     tag = "activities",
     operation_id = "list_activities",
-    params(LogScope, LogFilter, LogPage),
+    params(LogScope, LogFilter, LogPage, LanguageParameter),
     responses((status = 200, description = "A page of the log.", body = ActivityList))
 )]
-async fn list_activities(caller: Caller<ReadActivities>, request: HttpRequest, pairs: QueryPairs) -> Answer {
+async fn list_activities(
+    caller: Caller<ReadActivities>,
+    request: HttpRequest,
+    LocalQuery { language, pairs }: LocalQuery,
+) -> Answer {
     let binding = CursorBinding::new(&caller, &request).await?;
     let query = Query::parse(pairs.as_slice(), &parse_context(&caller, Some(binding.paging())))?;
     let scope = query.asked_scope;
-    load_list(&caller, &request, scope, query).await
+    load_list(&caller, &request, scope, query, language).await
 }
 
 /// Read the caller's own log. Every role may read all of its own activities.
@@ -110,13 +116,13 @@ async fn list_activities(caller: Caller<ReadActivities>, request: HttpRequest, p
     path = "/v1/me/activities",
     tag = "activities",
     operation_id = "list_my_activities",
-    params(LogFilter, LogPage),
+    params(LogFilter, LogPage, LanguageParameter),
     responses((status = 200, description = "A page of the caller's own log.", body = ActivityList))
 )]
 async fn list_my_activities(
     caller: Caller<ReadActivities>,
     request: HttpRequest,
-    pairs: QueryPairs,
+    LocalQuery { language, pairs }: LocalQuery,
 ) -> Answer {
     let binding = CursorBinding::new(&caller, &request).await?;
     let context = ParseContext {
@@ -125,7 +131,7 @@ async fn list_my_activities(
     };
     let mut query = Query::parse(pairs.as_slice(), &context)?;
     query.filter.include_deactivated = true;
-    load_list(&caller, &request, Some(AskedScope::Me), query).await
+    load_list(&caller, &request, Some(AskedScope::Me), query, language).await
 }
 
 /// Read the log of a user. A user outside the caller's reach is not found.
@@ -134,14 +140,15 @@ async fn list_my_activities(
     path = "/v1/users/{id}/activities",
     tag = "activities",
     operation_id = "list_user_activities",
-    params(("id" = String, Path, description = "The user's id.", example = "u1"), LogFilter, LogPage),
+    params(("id" = String, Path, description = "The user's id.", example = "u1"), LogFilter, LogPage,
+        LanguageParameter),
     responses((status = 200, description = "A page of the user's log.", body = ActivityList))
 )]
 async fn list_user_activities(
     caller: Caller<ReadActivities>,
     request: HttpRequest,
     id: web::Path<UserId>,
-    pairs: QueryPairs,
+    LocalQuery { language, pairs }: LocalQuery,
 ) -> Answer {
     let id = id.into_inner();
     let reach = caller
@@ -170,7 +177,7 @@ async fn list_user_activities(
         ));
     }
     query.filter.users = vec![id];
-    load_list(&caller, &request, None, query).await
+    load_list(&caller, &request, None, query, language).await
 }
 
 /// Loads the page of the log in a scope.
@@ -179,9 +186,10 @@ async fn load_list(
     request: &HttpRequest,
     scope: Option<AskedScope>,
     query: Query,
+    language: Language,
 ) -> Answer {
     let filter = caller.scoped(scope, &query.filter)?;
-    page_of_log(caller, request, &filter, &query).await
+    page_of_log(caller, request, &filter, &query, language).await
 }
 
 /// Loads the page of the rows that match `filter`. `query` contains the parameters of the page.
@@ -190,6 +198,7 @@ pub(super) async fn page_of_log<A>(
     request: &HttpRequest,
     filter: &Scoped<&Filter>,
     query: &Query,
+    language: Language,
 ) -> Answer {
     let page = Page {
         sort: query.sort,
@@ -203,7 +212,7 @@ pub(super) async fn page_of_log<A>(
         true => Some(caller.store().count_rows(filter, query.now).await?),
         false => None,
     };
-    let mut lookups = Lookups::new(caller.store(), caller.org());
+    let mut lookups = Lookups::new(caller.store(), caller.org()).in_language(language);
     let mut writer = PageWriter::new("activities", limits);
     for piece in page.items.chunks(PIECE) {
         lookups.load(piece).await?;
@@ -242,24 +251,35 @@ pub(super) async fn page_of_log<A>(
     path = "/v1/activities/{id}",
     tag = "activities",
     operation_id = "read_activity",
-    params(("id" = Uuid, Path, description = "The activity's id, which is the id of its statement.")),
+    params(
+        ("id" = Uuid, Path, description = "The activity's id, which is the id of its statement."),
+        LanguageParameter
+    ),
     responses((status = 200, description = "The activity.", body = ActivityInFull))
 )]
-async fn read_activity(caller: Caller<ReadActivities>, id: web::Path<Uuid>, pairs: QueryPairs) -> Answer {
+async fn read_activity(
+    caller: Caller<ReadActivities>,
+    id: web::Path<Uuid>,
+    LocalQuery { language, pairs }: LocalQuery,
+) -> Answer {
     pairs.refuse_any()?;
-    let activity = load_in_full(&caller, StatementId(*id)).await?;
+    let activity = load_in_full(&caller, StatementId(*id), language).await?;
     Ok(HttpResponse::Ok().json(activity.ok_or_else(Problem::not_found)?))
 }
 
 /// Loads an activity with its responses, if it is in the log and within the reach.
-async fn load_in_full<A>(caller: &Caller<A>, id: StatementId) -> Result<Option<ActivityInFull>, Problem> {
+async fn load_in_full<A>(
+    caller: &Caller<A>,
+    id: StatementId,
+    language: Language,
+) -> Result<Option<ActivityInFull>, Problem> {
     let Some(row) = caller.store().find_row(&caller.scoped(None, id)?).await? else {
         return Ok(None);
     };
     let Some(record) = caller.store().find_record(caller.org(), id).await? else {
         return Ok(None);
     };
-    let mut lookups = Lookups::new(caller.store(), caller.org());
+    let mut lookups = Lookups::new(caller.store(), caller.org()).in_language(language);
     lookups.load(std::slice::from_ref(&row)).await?;
     Ok(Some(lookups.activity(&row, caller.now())?.in_full(
         caller.app_state().base_path(),
@@ -273,6 +293,7 @@ async fn load_in_full<A>(caller: &Caller<A>, id: StatementId) -> Result<Option<A
     path = "/v1/activities",
     tag = "activities",
     operation_id = "create_activity",
+    params(LanguageParameter),
     request_body = super::log_parameters::NewActivity,
     responses(
         (status = 201, description = "The activity was created.", body = CreatedActivity,
@@ -280,7 +301,11 @@ async fn load_in_full<A>(caller: &Caller<A>, id: StatementId) -> Result<Option<A
         (status = 200, description = "The same activity already exists.", body = CreatedActivity)
     )
 )]
-async fn create_activity(caller: Caller<WriteActivities>, pairs: QueryPairs, body: JsonBody) -> Answer {
+async fn create_activity(
+    caller: Caller<WriteActivities>,
+    LocalQuery { language, pairs }: LocalQuery,
+    body: JsonBody,
+) -> Answer {
     pairs.refuse_any()?;
     let form = body.read(|text, depth| ShortForm::parse(text, &short_form_rules(&caller, depth)))?;
     let (mut records, faults) = to_records(&caller, vec![form]).await?;
@@ -302,7 +327,7 @@ async fn create_activity(caller: Caller<WriteActivities>, pairs: QueryPairs, bod
     answer.insert_header((header::LOCATION, format!("/v1/activities/{id}")));
     let may_read = caller.principal().reach(&caller.reach_rules()).is_some();
     let activity = if may_read {
-        load_in_full(&caller, id).await?
+        load_in_full(&caller, id, language).await?
     } else {
         None
     };

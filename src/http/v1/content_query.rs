@@ -24,6 +24,7 @@ use crate::log::cursor::PartCursor;
 use crate::log::filter::FilterSet;
 use crate::log::{Paging, ParseContext, Position, Query, ResultFilter};
 use crate::store::{ContentRecords, RecordKind};
+use crate::texts::Language;
 
 use super::activities::parse_context;
 
@@ -134,7 +135,7 @@ impl ContentQuery {
     }
 
     /// Parses the parameters `bom` and `raw`.
-    pub(super) fn file_options(&self) -> Result<FileOptions, Problem> {
+    pub(super) fn file_options(&self, language: Language) -> Result<FileOptions, Problem> {
         let mut faults = Faults::new();
         let mut flag = |name: &str| {
             self.query.extra(name).is_some_and(|text| {
@@ -146,7 +147,7 @@ impl ContentQuery {
         };
         let (bom, raw) = (flag("bom"), flag("raw"));
         match faults.is_empty() {
-            true => Ok(FileOptions { bom, raw }),
+            true => Ok(FileOptions { bom, raw, language }),
             false => Err(Problem::with_errors(Code::BadParameter, faults)),
         }
     }

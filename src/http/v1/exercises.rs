@@ -12,6 +12,7 @@ use crate::base::clock::Timestamp;
 use crate::export::attempts::{load_details, to_json};
 use crate::export::{self, FileLinks};
 use crate::http::auth::Caller;
+use crate::http::language::{FileLanguage, FileQuery};
 use crate::http::pages::PageWriter;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
@@ -172,7 +173,7 @@ fn file_links(caller: &Caller<ReadActivities>, base: &str) -> FileLinks {
     params(
         ("content" = String, Path, description = "The content's id, or its IRI if the content is not registered.",
             example = "essay"),
-        LogScope, ContentFilter, ExportOrder, CsvFormat
+        LogScope, ContentFilter, ExportOrder, CsvFormat, FileLanguage
     ),
     responses((status = 200, description = "All attempts.", body = String, content_type = "text/csv",
         headers(("Content-Disposition" = String, description = "A file name with today's date in the time zone of the request.")),
@@ -189,10 +190,10 @@ pub(super) async fn export_attempts(
     caller: Caller<ReadActivities>,
     request: HttpRequest,
     content: web::Path<String>,
-    pairs: QueryPairs,
+    FileQuery { language, pairs }: FileQuery,
 ) -> Answer {
     let mut query = ContentQuery::parse(&caller, &pairs, None, &["bom", "raw"])?;
-    let options = query.file_options()?;
+    let options = query.file_options(language)?;
     let date = local_date(query.now, query.query.filter.zone());
     let records = query
         .find_records(&caller, &content, RecordKind::Submissions)

@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{exercises, exports, imports, progress, quizzes, report_rows};
 use crate::http::auth::find_caller;
+use crate::http::language::{FileQuery, LocalQuery};
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 
@@ -39,7 +40,7 @@ macro_rules! argument {
         find_caller(&$request)?
     };
     (request, $request:ident, $target:ident) => {
-        $request
+        $request.clone()
     };
     (id, $request:ident, $target:ident) => {
         web::Path::from($target.id)
@@ -47,16 +48,22 @@ macro_rules! argument {
     (pairs, $request:ident, $target:ident) => {
         $target.pairs
     };
+    (file, $request:ident, $target:ident) => {
+        FileQuery::read(&$request, $target.pairs)?
+    };
+    (local, $request:ident, $target:ident) => {
+        LocalQuery::read(&$request, $target.pairs)?
+    };
 }
 
 exports! {
-    "/v1/activities/export.csv" => exports::export_csv, [caller, pairs];
-    "/v1/activities/export.ndjson" => exports::export_ndjson, [caller, pairs];
-    "/v1/reports/{id}/export.csv" => report_rows::export_report_csv, [caller, id, pairs];
-    "/v1/reports/{id}/export.ndjson" => report_rows::export_report_ndjson, [caller, id, pairs];
-    "/v1/contents/{id}/progress.csv" => progress::export_progress, [caller, id, pairs];
-    "/v1/quizzes/{content}/responses.csv" => quizzes::export_responses, [caller, id, pairs];
-    "/v1/exercises/{content}/attempts.csv" => exercises::export_attempts, [caller, request, id, pairs];
+    "/v1/activities/export.csv" => exports::export_csv, [caller, file];
+    "/v1/activities/export.ndjson" => exports::export_ndjson, [caller, local];
+    "/v1/reports/{id}/export.csv" => report_rows::export_report_csv, [caller, id, file];
+    "/v1/reports/{id}/export.ndjson" => report_rows::export_report_ndjson, [caller, id, local];
+    "/v1/contents/{id}/progress.csv" => progress::export_progress, [caller, id, file];
+    "/v1/quizzes/{content}/responses.csv" => quizzes::export_responses, [caller, id, file];
+    "/v1/exercises/{content}/attempts.csv" => exercises::export_attempts, [caller, request, id, file];
     "/v1/imports/template.csv" => imports::read_import_template, [caller, pairs];
     "/v1/imports/{id}/errors.csv" => imports::export_import_errors, [caller, id, pairs];
 }

@@ -18,12 +18,14 @@ use crate::base::fault::Faults;
 use crate::base::flag::parse_flag;
 use crate::export::{self, Blocks, ColumnSet, CsvOptions, ExportError};
 use crate::http::auth::Caller;
+use crate::http::language::{FileLanguage, FileQuery, LanguageParameter, LocalQuery};
 use crate::http::problem::{Answer, Code, Problem, ProblemError};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::log::activity::Activity;
 use crate::log::period::local_date;
 use crate::log::{ParseContext, Query};
+use crate::texts::Language;
 
 use super::activities::parse_context;
 use super::log_parameters::{LogFilter, LogScope};
@@ -73,7 +75,7 @@ struct CsvParameters {
     path = "/v1/activities/export.csv",
     tag = "exports",
     operation_id = "export_activities_csv",
-    params(LogScope, LogFilter, ExportOrder, CsvParameters),
+    params(LogScope, LogFilter, ExportOrder, CsvParameters, FileLanguage),
     responses((status = 200, description = "All rows.", body = String, content_type = "text/csv",
         headers(("Content-Disposition" = String, description = "A file name with today's date in the time zone of the request.")),
         example = "First name,Last name,Email address,Role,Job title,Language,Location,Join date,Manager name,\
@@ -84,9 +86,12 @@ struct CsvParameters {
             Active,,Completed,Fire Safety,Quiz,,fire-safety,2026-03-01T09:00:00.000Z,Yes,,safety; fire,Pass,92%,\
             5 minutes,300,2027-03-01T09:00:00.000Z,4711\r\n"))
 )]
-pub(super) async fn export_csv(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer {
+pub(super) async fn export_csv(
+    caller: Caller<ReadActivities>,
+    FileQuery { language, pairs }: FileQuery,
+) -> Answer {
     let query = parse_query(&caller, &pairs, &["columns", "bom", "raw"])?;
-    let options = csv_options(&query)?;
+    let options = csv_options(&query, language)?;
     let question = caller.scoped(query.asked_scope, &query.filter)?;
     let transfer = caller
         .app_state()
@@ -116,12 +121,15 @@ pub(super) async fn export_csv(caller: Caller<ReadActivities>, pairs: QueryPairs
     path = "/v1/activities/export.ndjson",
     tag = "exports",
     operation_id = "export_activities_ndjson",
-    params(LogScope, LogFilter, ExportOrder),
+    params(LogScope, LogFilter, ExportOrder, LanguageParameter),
     responses((status = 200, description = "All rows, one activity in each line.", body = Activity,
         content_type = "application/x-ndjson",
         headers(("Content-Disposition" = String, description = "A file name with today's date in the time zone of the request."))))
 )]
-pub(super) async fn export_ndjson(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer {
+pub(super) async fn export_ndjson(
+    caller: Caller<ReadActivities>,
+    LocalQuery { language, pairs }: LocalQuery,
+) -> Answer {
     let query = parse_query(&caller, &pairs, &[])?;
     let question = caller.scoped(query.asked_scope, &query.filter)?;
     let transfer = caller
@@ -130,7 +138,15 @@ pub(super) async fn export_ndjson(caller: Caller<ReadActivities>, pairs: QueryPa
         .exports
         .acquire(&caller.sharer())
         .await?;
-    let blocks = export::ndjson(caller.store(), &question, query.sort, query.now, transfer).await?;
+    let blocks = export::ndjson(
+        caller.store(),
+        &question,
+        query.sort,
+        query.now,
+        language,
+        transfer,
+    )
+    .await?;
     let date = local_date(query.now, query.filter.zone());
     Ok(file_response(blocks, "activities", NDJSON, "ndjson", date))
 }
@@ -150,7 +166,7 @@ fn parse_query(
 }
 
 /// Parses the parameters `columns`, `bom` and `raw`. A resource without one of them uses its default.
-pub(super) fn csv_options(query: &Query) -> Result<CsvOptions, Problem> {
+pub(super) fn csv_options(query: &Query, language: Language) -> Result<CsvOptions, Problem> {
     let mut faults = Faults::new();
     let mut flag = |name: &str| {
         query.extra(name).is_some_and(|text| {
@@ -173,7 +189,12 @@ pub(super) fn csv_options(query: &Query) -> Result<CsvOptions, Problem> {
         ));
     }
     match columns {
-        Some(columns) if faults.is_empty() => Ok(CsvOptions { columns, bom, raw }),
+        Some(columns) if faults.is_empty() => Ok(CsvOptions {
+            columns,
+            bom,
+            raw,
+            language,
+        }),
         _ => Err(Problem::with_errors(Code::BadParameter, faults)),
     }
 }

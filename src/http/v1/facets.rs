@@ -4,8 +4,8 @@ use actix_web::HttpResponse;
 
 use crate::access::permit::ReadActivities;
 use crate::http::auth::Caller;
+use crate::http::language::{LanguageParameter, LocalQuery};
 use crate::http::problem::Answer;
-use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::log::facets::{Facets, facet_filter};
 use crate::log::{ParseContext, Query};
@@ -27,10 +27,10 @@ routes! {
     path = "/v1/facets",
     tag = "activities",
     operation_id = "list_facets",
-    params(LogScope, LogFilter),
+    params(LogScope, LogFilter, LanguageParameter),
     responses((status = 200, description = "One facet for each filter.", body = Facets))
 )]
-async fn list_facets(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer {
+async fn list_facets(caller: Caller<ReadActivities>, LocalQuery { language, pairs }: LocalQuery) -> Answer {
     let context = ParseContext {
         sort: false,
         paging: None,
@@ -40,7 +40,9 @@ async fn list_facets(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answe
     let filter = facet_filter(&query.filter, query.asked_scope);
     let cache = caller.app_state().facets();
     let scoped = caller.scoped(query.asked_scope, &filter)?;
-    let cached = caller.store().find_cached_facets(cache, &scoped, caller.now());
+    let cached = caller
+        .store()
+        .find_cached_facets(cache, &scoped, caller.now(), language);
     if let Some(facets) = cached.await? {
         return Ok(HttpResponse::Ok().json(facets.as_ref()));
     }
@@ -50,6 +52,9 @@ async fn list_facets(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answe
         .counts
         .acquire(&caller.sharer())
         .await?;
-    let facets = caller.store().count_facets(cache, &scoped, query.now).await?;
+    let facets = caller
+        .store()
+        .count_facets(cache, &scoped, query.now, language)
+        .await?;
     Ok(HttpResponse::Ok().json(facets.as_ref()))
 }

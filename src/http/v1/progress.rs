@@ -15,6 +15,7 @@ use crate::base::fault::Faults;
 use crate::base::{CursorCipher, CursorError};
 use crate::export::{self, FileOptions};
 use crate::http::auth::Caller;
+use crate::http::language::{FileLanguage, FileQuery};
 use crate::http::pages::{self, PIECE, PageWriter};
 use crate::http::problem::{Answer, Code, Problem, ProblemError};
 use crate::http::query::QueryPairs;
@@ -249,7 +250,7 @@ async fn write_people(
     params(
         ("id" = String, Path, description = "The content's id, or its IRI if the content is not registered.",
             example = "fire-safety"),
-        LogScope, PeopleFilter, StatusParameters, ProgressCsv
+        LogScope, PeopleFilter, StatusParameters, ProgressCsv, FileLanguage
     ),
     responses((status = 200, description = "All people in scope.", body = String, content_type = "text/csv",
         headers(("Content-Disposition" = String, description = "A file name with today's date in the organisation's time zone.")),
@@ -264,7 +265,7 @@ async fn write_people(
 pub(super) async fn export_progress(
     caller: Caller<ReadActivities>,
     id: web::Path<String>,
-    pairs: QueryPairs,
+    FileQuery { language, pairs }: FileQuery,
 ) -> Answer {
     let query = parse_query(&caller, &pairs, None, &["bom", "raw", EXPIRES_WITHIN])?;
     let now = query.now;
@@ -273,6 +274,7 @@ pub(super) async fn export_progress(
     let options = FileOptions {
         bom: errors.parse_flag(&query, "bom"),
         raw: errors.parse_flag(&query, "raw"),
+        language,
     };
     errors.finish()?;
     let progress = find_progress(&caller, query, &id, now).await?;

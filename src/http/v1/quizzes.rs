@@ -15,6 +15,7 @@ use crate::access::permit::ReadActivities;
 use crate::base::clock::Timestamp;
 use crate::export;
 use crate::http::auth::Caller;
+use crate::http::language::{FileLanguage, FileQuery};
 use crate::http::pages::PageWriter;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
@@ -359,7 +360,7 @@ async fn load_persons(
     params(
         ("content" = String, Path, description = "The content's id, or its IRI if the content is not registered.",
             example = "fire-safety"),
-        LogScope, ContentFilter, ExportOrder, ShapeParameter, CsvFormat
+        LogScope, ContentFilter, ExportOrder, ShapeParameter, CsvFormat, FileLanguage
     ),
     responses((status = 200, description = "All answers, or all attempts.", body = String, content_type = "text/csv",
         headers(("Content-Disposition" = String, description = "A file name with today's date in the time zone of the request.")),
@@ -375,10 +376,10 @@ async fn load_persons(
 pub(super) async fn export_responses(
     caller: Caller<ReadActivities>,
     content: web::Path<String>,
-    pairs: QueryPairs,
+    FileQuery { language, pairs }: FileQuery,
 ) -> Answer {
     let mut query = ContentQuery::parse(&caller, &pairs, None, &[SHAPE, "bom", "raw"])?;
-    let (shape, options) = (parse_shape(&query)?, query.file_options()?);
+    let (shape, options) = (parse_shape(&query)?, query.file_options(language)?);
     let date = local_date(query.now, query.query.filter.zone());
     let records = query.find_records(&caller, &content, RecordKind::Answers).await?;
     let limit = &caller.app_state().concurrency().exports;

@@ -10,6 +10,7 @@ use utoipa::IntoParams;
 use crate::access::permit::OpenReports;
 use crate::export::{self, CsvOptions};
 use crate::http::auth::Caller;
+use crate::http::language::{FileLanguage, FileQuery, LanguageParameter, LocalQuery};
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
@@ -48,14 +49,15 @@ struct ReportCsvParameters {
     path = "/v1/reports/{id}/activities",
     tag = "reports",
     operation_id = "list_report_activities",
-    params(("id" = Uuid, Path, description = "The report's id."), AddedFilter, LogPage),
+    params(("id" = Uuid, Path, description = "The report's id."), AddedFilter, LogPage,
+        LanguageParameter),
     responses((status = 200, description = "A page of the report's rows.", body = ActivityList))
 )]
 async fn list_report_activities(
     caller: Caller<OpenReports>,
     request: HttpRequest,
     id: web::Path<String>,
-    pairs: QueryPairs,
+    LocalQuery { language, pairs }: LocalQuery,
 ) -> Answer {
     let report = find_report(&caller, &id).await?;
     let binding = CursorBinding::new(&caller, &request).await?;
@@ -65,7 +67,7 @@ async fn list_report_activities(
         &pairs,
         parse_context(&caller, Some(binding.paging())),
     )?;
-    page_of_log(&caller, &request, &opened.question.as_ref(), &added).await
+    page_of_log(&caller, &request, &opened.question.as_ref(), &added, language).await
 }
 
 /// Export a report as CSV, with the report's columns.
@@ -76,7 +78,8 @@ async fn list_report_activities(
     path = "/v1/reports/{id}/export.csv",
     tag = "reports",
     operation_id = "export_report_csv",
-    params(("id" = Uuid, Path, description = "The report's id."), AddedFilter, ExportOrder, ReportCsvParameters),
+    params(("id" = Uuid, Path, description = "The report's id."), AddedFilter, ExportOrder, ReportCsvParameters,
+        FileLanguage),
     responses((status = 200, description = "All rows, in the format of `/v1/activities/export.csv`.", body = String,
         content_type = "text/csv",
         headers(("Content-Disposition" = String, description = "A file name with the report's name and today's date in the time zone of the request."))))
@@ -84,13 +87,13 @@ async fn list_report_activities(
 pub(super) async fn export_report_csv(
     caller: Caller<OpenReports>,
     id: web::Path<String>,
-    pairs: QueryPairs,
+    FileQuery { language, pairs }: FileQuery,
 ) -> Answer {
     let report = find_report(&caller, &id).await?;
     let (added, opened) = open(&caller, &report, &pairs, export_context(&caller, &["bom", "raw"]))?;
     let options = CsvOptions {
         columns: report::columns(&report)?,
-        ..csv_options(&added)?
+        ..csv_options(&added, language)?
     };
     let transfer = caller
         .app_state()
@@ -126,7 +129,7 @@ pub(super) async fn export_report_csv(
     path = "/v1/reports/{id}/export.ndjson",
     tag = "reports",
     operation_id = "export_report_ndjson",
-    params(("id" = Uuid, Path, description = "The report's id."), AddedFilter, ExportOrder),
+    params(("id" = Uuid, Path, description = "The report's id."), AddedFilter, ExportOrder, LanguageParameter),
     responses((status = 200, description = "All rows. Each line is an activity.", body = Activity,
         content_type = "application/x-ndjson",
         headers(("Content-Disposition" = String, description = "A file name with the report's name and today's date in the time zone of the request."))))
@@ -134,7 +137,7 @@ pub(super) async fn export_report_csv(
 pub(super) async fn export_report_ndjson(
     caller: Caller<OpenReports>,
     id: web::Path<String>,
-    pairs: QueryPairs,
+    LocalQuery { language, pairs }: LocalQuery,
 ) -> Answer {
     let report = find_report(&caller, &id).await?;
     let (_, opened) = open(&caller, &report, &pairs, export_context(&caller, &[]))?;
@@ -145,7 +148,15 @@ pub(super) async fn export_report_ndjson(
         .acquire(&caller.sharer())
         .await?;
     let question = opened.question.as_ref();
-    let blocks = export::ndjson(caller.store(), &question, opened.sort, opened.now, transfer).await?;
+    let blocks = export::ndjson(
+        caller.store(),
+        &question,
+        opened.sort,
+        opened.now,
+        language,
+        transfer,
+    )
+    .await?;
     let stem = report::file_stem(&report.name);
     let date = opened.local_date();
     Ok(exports::file_response(blocks, &stem, NDJSON, "ndjson", date))

@@ -9,6 +9,7 @@ use utoipa::IntoParams;
 use crate::access::permit::ReadActivities;
 use crate::base::fault::Faults;
 use crate::http::auth::Caller;
+use crate::http::language::{LanguageParameter, LocalQuery};
 use crate::http::problem::{Answer, Code, Problem, ProblemError};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
@@ -45,10 +46,13 @@ struct SummaryParameters {
     path = "/v1/activities/summary",
     tag = "activities",
     operation_id = "summarise_activities",
-    params(SummaryParameters, LogScope, LogFilter),
+    params(SummaryParameters, LogScope, LogFilter, LanguageParameter),
     responses((status = 200, description = "The groups and the total.", body = Summary))
 )]
-async fn summarise_activities(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer {
+async fn summarise_activities(
+    caller: Caller<ReadActivities>,
+    LocalQuery { language, pairs }: LocalQuery,
+) -> Answer {
     let (by, query) = parse_query(&caller, &pairs)?;
     let scoped = caller.scoped(query.asked_scope, &query.filter)?;
     let _permit = caller
@@ -57,7 +61,11 @@ async fn summarise_activities(caller: Caller<ReadActivities>, pairs: QueryPairs)
         .counts
         .acquire(&caller.sharer())
         .await?;
-    match caller.store().summarise(&scoped, &by, query.now).await? {
+    match caller
+        .store()
+        .summarise(&scoped, &by, query.now, language)
+        .await?
+    {
         Ok(summary) => Ok(HttpResponse::Ok().json(summary)),
         Err(too_much) => {
             let fault = ProblemError::in_parameter(BY, too_much.to_string());

@@ -12,6 +12,7 @@ use crate::access::Subjects;
 use crate::access::permit::{Notes, ReadActivities};
 use crate::base::ids::UserId;
 use crate::http::auth::Caller;
+use crate::http::language::{LanguageParameter, LocalQuery};
 use crate::http::pages::{self, PIECE, PageWriter};
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
@@ -20,6 +21,7 @@ use crate::log::filter::ParameterFault;
 use crate::log::timeline::{Entry, EntryKind, Kinds, TimelineEntry, merge};
 use crate::log::{ParseContext, Query};
 use crate::store::{Lookups, Page, TimelineRequest};
+use crate::texts::Language;
 
 use super::activities::{CursorBinding, Total, parse_context};
 use super::log_parameters::LogFilter;
@@ -53,6 +55,7 @@ pub struct Timeline {
         ("kind" = Option<Vec<EntryKind>>, Query, description = "`system`: rows of the log; `manual`: notes. \
             Default: both. May be comma-separated.", example = json!(["manual"])),
         LogFilter,
+        LanguageParameter,
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "The number of entries on a page. Default: 50."),
         ("cursor" = Option<String>, Query, description = "The cursor in `next` of the previous page. It is valid for the same filter and caller."),
         ("count" = Option<String>, Query, description = "`exact`: return the total.", example = "exact"),
@@ -63,7 +66,7 @@ async fn read_timeline(
     caller: Caller<ReadActivities>,
     request: HttpRequest,
     id: web::Path<UserId>,
-    pairs: QueryPairs,
+    LocalQuery { language, pairs }: LocalQuery,
 ) -> Answer {
     let id = id.into_inner();
     let reach = caller
@@ -87,7 +90,7 @@ async fn read_timeline(
         about: &id,
         kinds,
     };
-    respond_with_page(&caller, &request, &pairs, &query, timeline).await
+    respond_with_page(&caller, &request, &query, timeline, language).await
 }
 
 /// Parses the parameters of the log without scope and order, and `kind`. The errors of both are returned together.
@@ -122,9 +125,9 @@ fn parse_query(pairs: &QueryPairs, context: &ParseContext<'_>) -> Result<(Query,
 async fn respond_with_page(
     caller: &Caller<ReadActivities>,
     request: &HttpRequest,
-    pairs: &QueryPairs,
     query: &Query,
     timeline: TimelineRequest<'_>,
+    language: Language,
 ) -> Answer {
     let page = Page {
         sort: query.sort,
@@ -141,7 +144,7 @@ async fn respond_with_page(
         true => Some(caller.store().count_timeline(timeline, query.now).await?),
         false => None,
     };
-    let mut lookups = Lookups::new(caller.store(), caller.org());
+    let mut lookups = Lookups::new(caller.store(), caller.org()).in_language(language);
     let mut writer = PageWriter::new("entries", limits);
     let page = merge(rows, notes, query.limit as usize);
     let mut last = None;
@@ -168,10 +171,11 @@ async fn respond_with_page(
     let next = match last {
         Some(last) if page.more || writer.is_full() => {
             let cursor = query.cursor_after(last.position())?;
+            let pairs = QueryPairs::parse(request.query_string())?;
             Some(pages::next_page_address(
                 caller.app_state().base_path(),
                 request.path(),
-                pairs,
+                &pairs,
                 &cursor,
             ))
         }

@@ -20,6 +20,7 @@ fn to_json(projected: Projected, content: Option<&ContentDetails>) -> Value {
         &verb,
         None,
         now,
+        Language::ENGLISH,
     ))
     .unwrap()
 }
@@ -59,7 +60,7 @@ fn json_has_all_known_values() {
         "verb": VERB,
         "description": "Passed Fire Safety (Archived) scoring 92.5% in 1 hour 5 minutes, marked complete by ada",
         "description_parts": [
-            {"text": "Passed "}, {"text": "Fire Safety (Archived)", "content": "fire"},
+            {"text": "Passed ", "key": "passed"}, {"text": "Fire Safety (Archived)", "content": "fire"},
             {"text": " scoring 92.5% in 1 hour 5 minutes, marked complete by "}, {"text": "ada", "user": "ada"},
         ],
         "content": {"id": "fire", "iri": "https://acme.example/fire", "title": "Fire Safety", "type": "item",
@@ -136,6 +137,7 @@ fn single_activity_has_answers_and_statement() {
         &testing::verb(VERB, None),
         None,
         now,
+        Language::ENGLISH,
     );
     let response = record::Response {
         question: "1".to_owned(),

@@ -11,6 +11,7 @@ use chrono_tz::Tz;
 
 use crate::base::clock::Timestamp;
 use crate::log::period::start_of_day;
+use crate::texts::Language;
 
 use super::{Dimension, KeyAndLabel};
 
@@ -75,21 +76,21 @@ impl Calendar {
 
 /// Key and label of a number from [`Calendar::number_of`], such as `2026-03-18` and `18 March 2026`. A week has the key of
 /// its Monday.
-pub fn key_and_label(dimension: Dimension, number: i64) -> Option<KeyAndLabel> {
+pub fn key_and_label(dimension: Dimension, number: i64, language: Language) -> Option<KeyAndLabel> {
     let day = || NaiveDate::from_num_days_from_ce_opt(i32::try_from(number).ok()?);
-    let words = |date: NaiveDate| date.format("%-d %B %Y");
     Some(match dimension {
-        Dimension::Week => KeyAndLabel::new(day()?.to_string(), format!("Week of {}", words(day()?))),
+        Dimension::Week => {
+            let date = language.date(day()?);
+            let label = language.template("week-of").fill(&[("date", &date)]);
+            KeyAndLabel::new(day()?.to_string(), label)
+        }
         Dimension::Month => {
             let year = i32::try_from(number.div_euclid(12)).ok()?;
             let month = u32::try_from(number.rem_euclid(12)).ok()? + 1;
             let first = NaiveDate::from_ymd_opt(year, month, 1)?;
-            KeyAndLabel::new(
-                first.format("%Y-%m").to_string(),
-                first.format("%B %Y").to_string(),
-            )
+            KeyAndLabel::new(first.format("%Y-%m").to_string(), language.month(first))
         }
-        _ => KeyAndLabel::new(day()?.to_string(), words(day()?).to_string()),
+        _ => KeyAndLabel::new(day()?.to_string(), language.date(day()?)),
     })
 }
 
@@ -142,7 +143,8 @@ mod tests {
     fn weeks_begin_on_monday_and_numbers_have_labels() {
         let mut calendar = Calendar::new(Tz::UTC);
         let mut describe = |dimension, text: &str| {
-            let value = key_and_label(dimension, calendar.number_of(dimension, parse_time(text))).unwrap();
+            let number = calendar.number_of(dimension, parse_time(text));
+            let value = key_and_label(dimension, number, Language::ENGLISH).unwrap();
             (value.key.unwrap(), value.label)
         };
         let pair = |key: &str, label: &str| (key.to_owned(), label.to_owned());
@@ -188,7 +190,7 @@ mod tests {
             for dimension in [Dimension::Day, Dimension::Week, Dimension::Month] {
                 let number = calendar.number_of(dimension, Timestamp::from_micros(micros));
                 assert!(
-                    key_and_label(dimension, number).is_some(),
+                    key_and_label(dimension, number, Language::ENGLISH).is_some(),
                     "{micros} {dimension:?}"
                 );
             }

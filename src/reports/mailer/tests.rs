@@ -12,6 +12,7 @@ const RUN_AT: Timestamp = Timestamp::from_micros(1_773_829_043_000_000);
 
 fn email<'a>(to: &'a str, report: &'a str, bytes: &'a Bytes) -> EmailMessage<'a> {
     EmailMessage {
+        language: crate::texts::Language::ENGLISH,
         delivery: "0190a000-0000-7000-8000-000000000001".parse().unwrap(),
         place: 3,
         to: (to, None),

@@ -55,6 +55,7 @@ impl Names {
             delivery: "0190a000-0000-7000-8000-000000000001".parse().unwrap(),
             place: 3,
             to: (&self.to, self.name.as_deref()),
+            language: Language::ENGLISH,
             report: &self.report,
             period: Some(Period::PreviousWeek),
             window: Period::PreviousWeek.window(RUN_AT, Tz::Europe__London),

@@ -1,6 +1,7 @@
 //! The texts of a message: the templates of the folder `templates`, filled in.
 //!
-//! The sentences are in `sentences.jinja`, once for the plain text and the HTML. In the HTML every value is escaped.
+//! The sentences are texts of the recipient's language, the same for the plain text and the HTML. In the HTML every value is
+//! escaped.
 
 use chrono::Timelike;
 use chrono_tz::Tz;
@@ -9,8 +10,9 @@ use minijinja::{Environment, UndefinedBehavior, context};
 
 use super::{EmailMessage, Enclosed, one_line};
 use crate::base::clock::Timestamp;
+use crate::log::Window;
 use crate::log::period::{local_date, start_of_day};
-use crate::log::{Period, Window};
+use crate::texts::Language;
 
 /// The number of other recipients that a message names. The rest are counted.
 const MAX_NAMED_RECIPIENTS: usize = 20;
@@ -36,7 +38,6 @@ impl Templates {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
         for (name, source) in [
-            ("sentences.jinja", include_str!("templates/sentences.jinja")),
             ("message.txt", include_str!("templates/message.txt")),
             ("message.html", include_str!("templates/message.html")),
         ] {
@@ -51,8 +52,12 @@ impl Templates {
     ///
     /// A template that uses a value that the context does not have.
     pub(super) fn render(&self, email: &EmailMessage<'_>) -> Result<Texts, minijinja::Error> {
-        let dates = format_window(email.window, email.window_zone);
-        let subject = format!("{}, {dates}", one_line(email.report));
+        let language = email.language;
+        let dates = format_window(email.window, email.window_zone, language);
+        let report = one_line(email.report);
+        let subject = language
+            .template("mail-subject")
+            .fill(&[("report", &report), ("dates", &dates)]);
         let context = context! { mail => template_values(email, &subject, dates) };
         let render = |name| self.0.get_template(name)?.render(context.clone());
         Ok(Texts {
@@ -65,45 +70,107 @@ impl Templates {
 
 /// The values of the templates. Every text from users is one line.
 fn template_values(email: &EmailMessage<'_>, subject: &str, dates: String) -> Value {
-    let zone = email.zone;
-    let window_zone = email.window_zone;
-    let period = match email.period {
-        Some(period) => format!("{}: {dates} ({window_zone})", describe_period(period)),
-        None if email.window == Window::default() => dates,
-        None => format!("{dates} ({window_zone})"),
-    };
-    let file = match &email.enclosed {
-        Enclosed::File { name, gzipped, .. } => context! { name => one_line(name), gzipped => *gzipped },
-        Enclosed::Link { .. } => Value::from(()),
-    };
-    let link = match &email.enclosed {
-        Enclosed::File { .. } => Value::from(()),
-        Enclosed::Link { url, expires_at } => {
-            context! { url => one_line(url), expires => format_moment(*expires_at, zone) }
+    let (zone, language) = (email.zone, email.language);
+    let rows = match &email.enclosed {
+        Enclosed::File { name, gzipped, .. } => describe_file(email, name, *gzipped),
+        Enclosed::Link { expires_at, .. } => {
+            let expires = format_moment(*expires_at, zone, language);
+            let values = [("expires", expires.as_str()), ("zone", zone.name())];
+            language.template("rows-at-link").fill(&values)
         }
     };
+    let link = match &email.enclosed {
+        Enclosed::File { .. } => None,
+        Enclosed::Link { url, .. } => Some(one_line(url)),
+    };
+    let skipped = (email.skipped_rows > 0).then(|| {
+        let rows = language.group_digits(email.skipped_rows);
+        language.template("rows-skipped").fill(&[("rows", &rows)])
+    });
     context! {
+        language => language.tag(),
         subject => subject,
         report => one_line(email.report),
-        period => period,
-        rows => group_digits(email.rows),
-        has_rows => email.rows > 0,
-        skipped_rows => (email.skipped_rows > 0).then(|| group_digits(email.skipped_rows)),
-        run => format!("{} ({zone})", format_moment(email.run_at, zone)),
-        zone => zone.name(),
-        maker => one_line(email.maker),
-        timing => one_line(email.timing),
-        recipients => name_recipients(email.others),
-        file => file,
+        facts => facts(email, dates),
+        rows => rows,
         link => link,
-        to_user => email.to.1.is_some(),
-        to_maker => email.to_maker,
-        shared => email.shared,
+        keep_link_private => language.label("mail-sentence", "keep-link-private"),
+        skipped_rows => skipped,
+        rights => describe_rights(email),
+        how_to_stop => describe_how_to_stop(email),
     }
 }
 
+/// The table at the beginning of a message: names, names with a colon and spaces to one width, and values.
+fn facts(email: &EmailMessage<'_>, dates: String) -> Vec<Value> {
+    let (zone, language) = (email.zone, email.language);
+    let period = describe_window(email, dates);
+    let run = format!("{} ({zone})", format_moment(email.run_at, zone, language));
+    let schedule = format!("{}, {}", one_line(email.maker), one_line(email.timing));
+    let facts = [
+        ("report", one_line(email.report)),
+        ("period", period),
+        ("rows", language.group_digits(email.rows)),
+        ("run", run),
+        ("scheduled-by", schedule),
+        ("sent-to", name_recipients(email.others, language)),
+    ];
+    let facts = facts.map(|(key, value)| (language.label("mail", key), value));
+    let width = facts.iter().map(|(name, _)| name.chars().count()).max();
+    let width = width.unwrap_or(0) + 1;
+    let to_value = |(name, value): (&str, String)| {
+        let aligned = format!("{:width$}", format!("{name}:"));
+        context! { name => name, aligned => aligned, value => value }
+    };
+    facts.into_iter().map(to_value).collect()
+}
+
+/// The sentence about the attached file.
+fn describe_file(email: &EmailMessage<'_>, name: &str, gzipped: bool) -> String {
+    let id = if email.rows > 0 {
+        "rows-in-file"
+    } else {
+        "no-rows-in-file"
+    };
+    let values = [
+        ("file", one_line(name).into()),
+        ("gzipped", to_flag(gzipped).into()),
+    ];
+    email.language.format(id, values)
+}
+
+/// The sentence about the rows that the file has.
+fn describe_rights(email: &EmailMessage<'_>) -> String {
+    let (language, maker) = (email.language, one_line(email.maker));
+    let id = match email.to.1 {
+        Some(_) if email.to_maker => return language.label("mail-sentence", "own-rows").to_owned(),
+        Some(_) => "rows-of-both",
+        None => "rows-of-maker",
+    };
+    language.template(id).fill(&[("maker", &maker)])
+}
+
+/// The sentences about the end of the messages. An administrator cannot open a private report, so cannot help with its
+/// schedule.
+fn describe_how_to_stop(email: &EmailMessage<'_>) -> String {
+    let language = email.language;
+    if email.to_maker {
+        return language.label("mail-sentence", "stop-own").to_owned();
+    }
+    let values = [
+        ("maker", one_line(email.maker).into()),
+        ("shared", to_flag(email.shared).into()),
+    ];
+    language.format("stop-of-maker", values)
+}
+
+/// A flag as the texts know it.
+fn to_flag(flag: bool) -> &'static str {
+    if flag { "yes" } else { "no" }
+}
+
 /// The recipients of a run, for one of them.
-fn name_recipients(others: &[String]) -> String {
+fn name_recipients(others: &[String], language: Language) -> String {
     let mut names: Vec<String> = others
         .iter()
         .take(MAX_NAMED_RECIPIENTS)
@@ -111,56 +178,63 @@ fn name_recipients(others: &[String]) -> String {
         .collect();
     match others.len().saturating_sub(MAX_NAMED_RECIPIENTS) {
         0 => {}
-        more => names.push(format!("{} more", group_digits(more as u64))),
+        more => names.push(language.format("recipients-more", [("count", more.into())])),
     }
     match names.split_last() {
-        None => "you alone".to_owned(),
-        Some((last, [])) => format!("you and {last}"),
-        Some((last, first)) => format!("you, {} and {last}", first.join(", ")),
+        None => language.label("recipients", "alone").to_owned(),
+        Some((last, [])) => language.template("recipients-one").fill(&[("last", last)]),
+        Some((last, first)) => {
+            let first = first.join(", ");
+            let values = [("names", first.as_str()), ("last", last)];
+            language.template("recipients-several").fill(&values)
+        }
     }
 }
 
-/// A period in words, relative to the day of the run.
-fn describe_period(period: Period) -> &'static str {
-    match period {
-        Period::Today => "the day of the run",
-        Period::Yesterday => "the day before",
-        Period::Last7Days => "the last 7 days",
-        Period::Last30Days => "the last 30 days",
-        Period::ThisMonth => "the month of the run",
-        Period::PreviousWeek => "the week before",
-        Period::PreviousMonth => "the month before",
-        Period::PreviousQuarter => "the quarter before",
-        Period::PreviousYear => "the year before",
-    }
+/// The period in words, relative to the day of the run, and its dates.
+fn describe_window(email: &EmailMessage<'_>, dates: String) -> String {
+    let (language, zone) = (email.language, email.window_zone);
+    let text = match email.period {
+        Some(period) => {
+            let period = language.label("period", period.key());
+            let values = [("period", period), ("dates", dates.as_str())];
+            language.template("period-with-dates").fill(&values)
+        }
+        None if email.window == Window::default() => return dates,
+        None => dates,
+    };
+    format!("{text} ({zone})")
 }
 
 /// The dates of a window in the zone: days if it begins and ends at the start of a day, otherwise moments.
-fn format_window(window: Window, zone: Tz) -> String {
-    match (window.from, window.to) {
-        (None, None) => "all time".to_owned(),
-        (Some(from), None) => format!("from {}", format_start(from, zone)),
-        (None, Some(to)) => format!("to {}", format_end(to, zone)),
-        (Some(from), Some(to)) => match (format_start(from, zone), format_end(to, zone)) {
-            (start, end) if start == end => start,
-            (start, end) => format!("{start} to {end}"),
-        },
+fn format_window(window: Window, zone: Tz, language: Language) -> String {
+    let start = window.from.map(|from| format_start(from, zone, language));
+    let end = window.to.map(|to| format_end(to, zone, language));
+    match (start, end) {
+        (None, None) => language.label("window", "all").to_owned(),
+        (Some(start), None) => language.template("window-from").fill(&[("start", &start)]),
+        (None, Some(end)) => language.template("window-to").fill(&[("end", &end)]),
+        (Some(start), Some(end)) if start == end => start,
+        (Some(start), Some(end)) => {
+            let values = [("start", start.as_str()), ("end", end.as_str())];
+            language.template("window-between").fill(&values)
+        }
     }
 }
 
 /// The day that starts at the moment, or the moment if no day starts there.
-fn format_start(at: Timestamp, zone: Tz) -> String {
+fn format_start(at: Timestamp, zone: Tz, language: Language) -> String {
     match starts_day(at, zone) {
-        true => format_date(at, zone),
-        false => format_moment(at, zone),
+        true => format_date(at, zone, language),
+        false => format_moment(at, zone, language),
     }
 }
 
 /// The day that ends at the moment, or the moment if no day ends there.
-fn format_end(at: Timestamp, zone: Tz) -> String {
+fn format_end(at: Timestamp, zone: Tz, language: Language) -> String {
     match starts_day(at, zone) {
-        true => format_date(Timestamp::from_micros(at.micros() - 1), zone),
-        false => format_moment(at, zone),
+        true => format_date(Timestamp::from_micros(at.micros() - 1), zone, language),
+        false => format_moment(at, zone, language),
     }
 }
 
@@ -169,35 +243,21 @@ fn starts_day(at: Timestamp, zone: Tz) -> bool {
 }
 
 /// `16 March 2026`.
-fn format_date(at: Timestamp, zone: Tz) -> String {
-    at.to_datetime()
-        .with_timezone(&zone)
-        .format("%-d %B %Y")
-        .to_string()
+fn format_date(at: Timestamp, zone: Tz, language: Language) -> String {
+    language.date(local_date(at, zone))
 }
 
 /// `16 March 2026, 08:00`, with the seconds if they are not zero.
-fn format_moment(at: Timestamp, zone: Tz) -> String {
-    let at = at.to_datetime().with_timezone(&zone);
-    let format = if at.second() == 0 {
-        "%-d %B %Y, %H:%M"
-    } else {
-        "%-d %B %Y, %H:%M:%S"
-    };
-    at.format(format).to_string()
-}
-
-/// `1,234,567`.
-fn group_digits(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+fn format_moment(at: Timestamp, zone: Tz, language: Language) -> String {
+    let local = at.to_datetime().with_timezone(&zone);
+    let format = if local.second() == 0 { "%H:%M" } else { "%H:%M:%S" };
+    let (date, time) = (
+        language.date(local.date_naive()),
+        local.format(format).to_string(),
+    );
+    language
+        .template("moment")
+        .fill(&[("date", &date), ("time", &time)])
 }
 
 #[cfg(test)]
@@ -249,24 +309,20 @@ mod tests {
                 from: from.map(parse_time),
                 to: to.map(parse_time),
             };
-            assert_eq!(format_window(window, zone), text);
+            assert_eq!(format_window(window, zone, Language::ENGLISH), text);
         }
     }
 
     #[test]
     fn first_recipients_are_named_and_the_rest_are_counted() {
         let names = |count: usize| (1..=count).map(|n| format!("p{n}")).collect::<Vec<_>>();
-        assert_eq!(name_recipients(&[]), "you alone");
-        assert_eq!(name_recipients(&names(1)), "you and p1");
-        assert_eq!(name_recipients(&names(3)), "you, p1, p2 and p3");
-        assert!(name_recipients(&names(21)).ends_with(", p20 and 1 more"));
-        assert!(name_recipients(&names(99)).ends_with(", p20 and 79 more"));
-    }
-
-    #[test]
-    fn numbers_are_group_digits() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(group_digits(number), text);
-        }
+        assert_eq!(name_recipients(&[], Language::ENGLISH), "you alone");
+        assert_eq!(name_recipients(&names(1), Language::ENGLISH), "you and p1");
+        assert_eq!(
+            name_recipients(&names(3), Language::ENGLISH),
+            "you, p1, p2 and p3"
+        );
+        assert!(name_recipients(&names(21), Language::ENGLISH).ends_with(", p20 and 1 more"));
+        assert!(name_recipients(&names(99), Language::ENGLISH).ends_with(", p20 and 79 more"));
     }
 }

@@ -25,6 +25,7 @@ use crate::reports::report::Opened;
 use crate::reports::rights::{self, Recipient};
 use crate::reports::timing::Timing;
 use crate::store::{Claim, ClaimedRecipient, RecipientState, SentMessage, StoreError, StoredReport};
+use crate::texts::Language;
 
 use super::resolved_report::ResolvedReport;
 use super::{Inner, metrics};
@@ -125,8 +126,8 @@ struct Group<'j, 'c> {
 struct Context<'a> {
     claim: &'a Claim,
     resolved: &'a ResolvedReport,
-    /// The schedule's times, in words.
-    timing: String,
+    /// The schedule's times, if they can be read.
+    timing: Option<Timing>,
     /// All recipients that may receive the report.
     checked: &'a [CheckedRecipient<'a>],
     /// The recipients that the maker knows to be users; `None` if the maker sees the whole directory.
@@ -136,6 +137,15 @@ struct Context<'a> {
     rights_valid_until: Instant,
     /// Whether a message was started. Each attempt starts one; otherwise a run might never end.
     started: AtomicBool,
+}
+
+/// The words of a message that depend on its recipient.
+struct Words {
+    language: Language,
+    /// The schedule's times.
+    timing: String,
+    /// The names of the other recipients.
+    others: Vec<String>,
 }
 
 /// The outcome of one message.
@@ -166,12 +176,10 @@ impl Inner {
         }
         let texts: Vec<String> = claim.recipients.iter().map(|one| one.recipient.clone()).collect();
         let disclosed = resolved.find_disclosed(&self.store, &texts).await?;
-        let timing =
-            Timing::from_stored(&claim.timing).map_or_else(|_| String::new(), |timing| timing.describe());
         let context = Context {
             claim,
             resolved: &resolved,
-            timing,
+            timing: Timing::from_stored(&claim.timing).ok(),
             checked: &checked,
             disclosed,
             stopping,
@@ -352,8 +360,8 @@ impl Inner {
             }
         };
         let linked = matches!(enclosed, Enclosed::Link { .. });
-        let others = context.other_names(to);
-        let email = context.email_message(to, enclosed, packed_export, &others, self.clock().now());
+        let words = context.words(to);
+        let email = context.email_message(to, enclosed, packed_export, &words, self.clock().now());
         if *context.stopping.borrow() {
             return Ok(Outcome::Stopped);
         }
@@ -468,7 +476,7 @@ impl Context<'_> {
         to: &'l CheckedRecipient<'_>,
         enclosed: Enclosed<'l>,
         packed_export: &PackedExport,
-        others: &'l [String],
+        words: &'l Words,
         now: Timestamp,
     ) -> EmailMessage<'l> {
         let Self { claim, resolved, .. } = self;
@@ -477,6 +485,7 @@ impl Context<'_> {
             delivery: claim.delivery,
             place: to.claimed.place,
             to: (to.recipient.address(), to.recipient.name()),
+            language: words.language,
             report: &resolved.report.name,
             period: filter.period,
             window: filter.window(claim.terms.run_at),
@@ -486,12 +495,25 @@ impl Context<'_> {
             now,
             rows: packed_export.rows,
             skipped_rows: packed_export.skipped,
-            timing: &self.timing,
+            timing: &words.timing,
             maker: &resolved.maker.name,
             shared: resolved.report.shared,
             to_maker: matches!(&to.recipient, Recipient::User(rights) if rights.user == resolved.maker.user),
-            others,
+            others: &words.others,
             enclosed,
+        }
+    }
+
+    /// The words of a message that depend on its recipient. A recipient that the directory has no language of gets the
+    /// message in the language of the schedule's maker.
+    fn words(&self, to: &CheckedRecipient<'_>) -> Words {
+        let maker = self.resolved.maker.language;
+        let language = to.recipient.language().or(maker).unwrap_or_default();
+        let timing = self.timing.as_ref();
+        Words {
+            language,
+            timing: timing.map_or_else(String::new, |timing| timing.describe(language)),
+            others: self.other_names(to),
         }
     }
 

@@ -145,7 +145,7 @@ fn day_31_is_the_last_day_of_a_shorter_month() {
 
 #[test]
 fn times_are_described_in_words() {
-    let describe = |days| timing(days, "08:05", "Europe/London").describe();
+    let describe = |days| timing(days, "08:05", "Europe/London").describe(Language::ENGLISH);
     assert_eq!(describe(RunDays::Daily), "every day at 08:05 (Europe/London)");
     assert_eq!(
         describe(RunDays::Weekly(Weekday::Mon)),

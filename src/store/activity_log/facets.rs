@@ -21,6 +21,7 @@ use crate::log::facets::{CountedActivity, FacetCounter, FacetValues, Facets};
 use crate::log::row::full_name;
 use crate::log::{Action, ContentKey, Filter, PersonKey, VerbKey, description};
 use crate::record::Origin;
+use crate::texts::Language;
 
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
@@ -81,8 +82,9 @@ impl Store {
         cache: &FacetCache,
         filter: &Scoped<&Filter>,
         now: Timestamp,
+        language: Language,
     ) -> Result<Arc<Facets>, StoreError> {
-        let fingerprint = self.facets_fingerprint(filter).await?;
+        let fingerprint = self.facets_fingerprint(filter, language).await?;
         // The same request may have been answered while this one waited for the concurrency limit.
         if let Some(facets) = cache.find(fingerprint, self.clock().now()) {
             return Ok(facets);
@@ -95,7 +97,7 @@ impl Store {
                 rows.iter().for_each(|row| counter.add(row, now));
             }
         }
-        let facets = Arc::new(self.named_facets(filter.org(), &counter, now).await?);
+        let facets = Arc::new(self.named_facets(filter.org(), &counter, now, language).await?);
         if counter.rows > MAX_UNCACHED_ROWS {
             cache.insert(fingerprint, Arc::clone(&facets));
         }
@@ -108,19 +110,24 @@ impl Store {
         cache: &FacetCache,
         filter: &Scoped<&Filter>,
         now: Timestamp,
+        language: Language,
     ) -> Result<Option<Arc<Facets>>, StoreError> {
-        let fingerprint = self.facets_fingerprint(filter).await?;
+        let fingerprint = self.facets_fingerprint(filter, language).await?;
         Ok(cache.find(fingerprint, now))
     }
 
     /// The key of a cached result. A reach that depends on the directory has another key after each change of the
     /// directory: a caller that lost a user from its reach must not receive the earlier counts.
-    async fn facets_fingerprint(&self, filter: &Scoped<&Filter>) -> Result<Fingerprint, StoreError> {
+    async fn facets_fingerprint(
+        &self,
+        filter: &Scoped<&Filter>,
+        language: Language,
+    ) -> Result<Fingerprint, StoreError> {
         let version = match self.organisation_key(filter.org()).await? {
             Some(org) if !filter.people().is_empty() => self.directory_version(org).await?.number,
             _ => None,
         };
-        Ok(fingerprint(filter, version))
+        Ok(fingerprint(filter, version, language))
     }
 
     /// Loads the names of all counted keys.
@@ -129,15 +136,16 @@ impl Store {
         org: &OrgId,
         counter: &FacetCounter,
         now: Timestamp,
+        language: Language,
     ) -> Result<Facets, StoreError> {
-        let verbs = self.verb_values(org, counter).await?;
-        let contents = self.content_values(org, counter).await?;
+        let verbs = self.verb_values(org, counter, language).await?;
+        let contents = self.content_values(org, counter, language).await?;
         let people = match self.organisation_key(org).await? {
             Some(key) => self.people_values(key, counter).await?,
             None => PeopleValues::default(),
         };
         let mut facets = vec![
-            counter.actions().into_facet("action"),
+            counter.actions(language).into_facet("action"),
             verbs.into_facet("verb"),
             contents.learning_types.into_facet("type"),
             contents.content_types.into_facet("content_type"),
@@ -146,35 +154,45 @@ impl Store {
             contents.sources.into_text_facet("source"),
             contents.cpd_labels.into_text_facet("cpd_label"),
             counter.device_types().into_text_facet("device_type"),
-            counter.origins().into_facet("origin"),
+            counter.origins(language).into_facet("origin"),
             counter.imports().into_facet("import"),
             people.teams.into_facet("team"),
             people.groups.into_facet("group"),
             people.users.into_facet("user"),
-            counter.results().into_facet("result"),
-            counter.completed().into_facet("completed"),
-            counter.expired().into_facet("expired"),
-            counter.certified().into_facet("has_certificate"),
-            counter.imported().into_facet("bulk_import"),
+            counter.results(language).into_facet("result"),
+            counter.completed(language).into_facet("completed"),
+            counter.expired(language).into_facet("expired"),
+            counter.certified(language).into_facet("has_certificate"),
+            counter.imported(language).into_facet("bulk_import"),
         ];
         let fields = people.fields.into_iter();
         facets.extend(fields.map(|(field, values)| values.into_text_facet(format!("custom[{field}]"))));
         Ok(Facets { facets, as_of: now })
     }
 
-    async fn verb_values(&self, org: &OrgId, counter: &FacetCounter) -> Result<FacetValues, StoreError> {
+    async fn verb_values(
+        &self,
+        org: &OrgId,
+        counter: &FacetCounter,
+        language: Language,
+    ) -> Result<FacetValues, StoreError> {
         let mut values = FacetValues::default();
         let keys: Vec<VerbKey> = counter.verbs.keys().copied().collect();
         for keys in keys.chunks(KEYS_PER_QUERY) {
             for (key, verb) in self.verb_details(org, keys).await? {
-                let label = description::label(Action::Other, &verb);
+                let label = description::label(Action::Other, &verb, language);
                 values.add(&verb.iri, &label, counter.verbs.get(&key).copied().unwrap_or(0));
             }
         }
         Ok(values)
     }
 
-    async fn content_values(&self, org: &OrgId, counter: &FacetCounter) -> Result<ContentValues, StoreError> {
+    async fn content_values(
+        &self,
+        org: &OrgId,
+        counter: &FacetCounter,
+        language: Language,
+    ) -> Result<ContentValues, StoreError> {
         let mut values = ContentValues {
             sources: FacetValues::from_texts(&counter.sources),
             ..ContentValues::default()
@@ -185,16 +203,20 @@ impl Store {
                 let count = counter.contents.get(&key).copied().unwrap_or_default();
                 values.contents.add(
                     content.id.as_str(),
-                    &description::display_title(&content),
+                    &description::display_title(&content, language),
                     count.rows,
                 );
                 if let Some(learning_type) = content.learning_type {
-                    values
-                        .learning_types
-                        .add(learning_type.key(), learning_type.label(), count.rows);
+                    values.learning_types.add(
+                        learning_type.key(),
+                        learning_type.label_in(language),
+                        count.rows,
+                    );
                 }
                 if let Some(format) = content.content_type {
-                    values.content_types.add(format.key(), format.label(), count.rows);
+                    values
+                        .content_types
+                        .add(format.key(), format.label_in(language), count.rows);
                 }
                 if let Some(source) = &content.source {
                     values.sources.add(source, source, count.without_source);
@@ -327,11 +349,11 @@ struct PeopleValues {
     fields: BTreeMap<String, FacetValues>,
 }
 
-/// The key of a cached result: the organisation, the people within the reach and the scope with the version of the
+/// The key of a cached result: the organisation, the language of the labels, the people within the reach and the scope with the version of the
 /// directory that they depend on, and the filter with the filters around it.
-fn fingerprint(filter: &Scoped<&Filter>, version: Option<i64>) -> Fingerprint {
+fn fingerprint(filter: &Scoped<&Filter>, version: Option<i64>, language: Language) -> Fingerprint {
     let people = format!("{version:?} {:?}", filter.people());
-    let mut parts = vec![filter.org().to_string(), people];
+    let mut parts = vec![filter.org().to_string(), language.to_string(), people];
     for filter in filter.inner().each() {
         // The limits of days depend on the time zone. No parameter has an empty name, so the empty text separates two
         // filters.
@@ -379,11 +401,18 @@ mod tests {
         let rules = ReachRules::default();
         let scoped = Scoped::new(principal, &rules, scope, filter).expect("an allowed scope");
         assert_ne!(
-            fingerprint(&scoped, Some(1)),
-            fingerprint(&scoped, Some(2)),
+            fingerprint(&scoped, Some(1), Language::ENGLISH),
+            fingerprint(&scoped, Some(2), Language::ENGLISH),
             "the directory has changed"
         );
-        fingerprint(&scoped, None)
+        let all = Language::all().map(|language| fingerprint(&scoped, None, language));
+        let different: std::collections::HashSet<Fingerprint> = all.collect();
+        assert_eq!(
+            different.len(),
+            Language::all().count(),
+            "each language has its own labels"
+        );
+        fingerprint(&scoped, None, Language::ENGLISH)
     }
 
     #[test]

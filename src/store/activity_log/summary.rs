@@ -21,6 +21,7 @@ use crate::log::row::full_name;
 use crate::log::summary::counter::{CountedActivity, CountedGroups, LimitExceeded, SummaryCounter};
 use crate::log::summary::{Dimension, GroupNames, KeyAndLabel, MOST_GROUPS, Summary};
 use crate::log::{Action, ContentKey, Filter, Percent, PersonKey};
+use crate::texts::Language;
 
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
@@ -67,6 +68,7 @@ impl Store {
         filter: &Scoped<&Filter>,
         by: &[Dimension],
         now: Timestamp,
+        language: Language,
     ) -> Result<Result<Summary, LimitExceeded>, StoreError> {
         let mut counter = SummaryCounter::new(by, filter.inner().zone());
         let mut lookups = GroupLookups::new(self, filter, by).await?;
@@ -90,7 +92,7 @@ impl Store {
             }
         }
         let counted = counter.finish(MOST_GROUPS);
-        let names = lookups.load_names(&counted).await?;
+        let names = lookups.load_names(&counted, language).await?;
         let summary = Summary::new(counted, &names);
         Ok(Ok(
             summary.ok_or(StoreError::Invariant("a group without its name"))?
@@ -242,8 +244,15 @@ impl<'a> GroupLookups<'a> {
     }
 
     /// Loads the current names of the groups.
-    async fn load_names(&self, counted: &CountedGroups) -> Result<GroupNames, StoreError> {
-        let mut names = GroupNames::default();
+    async fn load_names(
+        &self,
+        counted: &CountedGroups,
+        language: Language,
+    ) -> Result<GroupNames, StoreError> {
+        let mut names = GroupNames {
+            language,
+            ..GroupNames::default()
+        };
         let Some(org) = self.org else {
             return Ok(names);
         };
@@ -292,7 +301,7 @@ impl<'a> GroupLookups<'a> {
             for (key, content) in contents {
                 names.contents.insert(
                     key.0,
-                    KeyAndLabel::new(content.id.as_str(), display_title(&content)),
+                    KeyAndLabel::new(content.id.as_str(), display_title(&content, language)),
                 );
             }
         }

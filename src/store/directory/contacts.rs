@@ -24,6 +24,8 @@ pub struct Contact {
     pub role: Role,
     /// Whether the user is active.
     pub active: bool,
+    /// The language, as the directory has it.
+    pub language: Option<String>,
 }
 
 columns! {
@@ -34,6 +36,7 @@ columns! {
         email: Option<String> = "u.email",
         role: Role = "u.role",
         active: bool = "u.active",
+        language: Option<String> = "u.language",
     }
 }
 
@@ -88,6 +91,7 @@ impl Store {
             email: row.email,
             role: row.role,
             active: row.active,
+            language: row.language,
         }))
     }
 }

@@ -11,6 +11,7 @@ use crate::log::{
     self, Activity, ContentDetails, ContentKey, PersonDetails, PersonKey, Recorder, UserDetails, VerbDetails,
     VerbKey,
 };
+use crate::texts::Language;
 
 use crate::store::db::columns::{FromRow as _, columns};
 use crate::store::db::conversions::Json;
@@ -39,6 +40,8 @@ pub struct Lookups {
     contents: HashMap<ContentKey, ContentDetails>,
     verbs: HashMap<VerbKey, VerbDetails>,
     recorders: HashMap<UserId, Recorder>,
+    /// The language of labels and sentences.
+    language: Language,
     /// The bytes of the long texts of `persons` and `contents`.
     bytes: usize,
 }
@@ -53,8 +56,15 @@ impl Lookups {
             contents: HashMap::new(),
             verbs: HashMap::new(),
             recorders: HashMap::new(),
+            language: Language::ENGLISH,
             bytes: 0,
         }
+    }
+
+    /// The same, with labels and sentences in a language.
+    #[must_use]
+    pub fn in_language(self, language: Language) -> Self {
+        Self { language, ..self }
     }
 
     /// Loads the details of these rows that are not in the cache.
@@ -128,6 +138,7 @@ impl Lookups {
             verb,
             self.recorder(row),
             now,
+            self.language,
         ))
     }
 }

@@ -22,6 +22,7 @@ const LONG_LIMIT: Duration = Duration::from_secs(30);
 
 fn email_message<'a>(to: &'a str, report: &'a str, bytes: &'a Bytes) -> EmailMessage<'a> {
     EmailMessage {
+        language: rollbook::texts::Language::ENGLISH,
         delivery: "0190a000-0000-7000-8000-000000000001".parse().expect("an id"),
         place: 0,
         to: (to, Some("Bo Lee")),

@@ -57,7 +57,7 @@ async fn every_field_of_the_short_form_is_returned(server: &TestServer) {
         "verb": "http://adlnet.gov/expapi/verbs/completed",
         "description": "Passed Fire Safety scoring 92.5% in 1 hour 5 minutes, marked complete by bo Example",
         "description_parts": [
-            {"text": "Passed "}, {"text": "Fire Safety", "content": "fire"},
+            {"text": "Passed ", "key": "passed"}, {"text": "Fire Safety", "content": "fire"},
             {"text": " scoring 92.5% in 1 hour 5 minutes, marked complete by "},
             {"text": "bo Example", "user": "bo"}
         ],

@@ -17,6 +17,7 @@ use rollbook::log::progress::StatusFilter;
 use rollbook::log::summary::Dimension;
 use rollbook::log::{Filter as LogFilter, ParseContext, Position, Query};
 use rollbook::store::{Detail, FacetCache, Page, SkippedRows, Store};
+use rollbook::texts::Language;
 
 use super::answers;
 use super::derivation::{self, Row};
@@ -383,7 +384,7 @@ async fn compare_teams(
     }
     let now = store.clock().now();
     let summary = store
-        .summarise(question, &[Dimension::Team], now)
+        .summarise(question, &[Dimension::Team], now, Language::ENGLISH)
         .await
         .map_err(|error| error.to_string())?
         .map_err(|_| "the summary is refused")?;
@@ -408,7 +409,7 @@ async fn compare_facet_of_actions(
 ) -> CheckResult {
     let bar = question.clone().map(|filter| facet_filter(&filter, query.asked_scope));
     let facets = store
-        .count_facets(&FacetCache::default(), &bar.as_ref(), query.now)
+        .count_facets(&FacetCache::default(), &bar.as_ref(), query.now, Language::ENGLISH)
         .await
         .map_err(|error| error.to_string())?;
     let actions = facets.facets.iter().find(|facet| facet.name == "action");
