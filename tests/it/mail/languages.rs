@@ -1,12 +1,14 @@
 //! Tests of the language of messages: that of the recipient, else of the schedule's maker.
 
+use rollbook::http::AppOptions;
 use rollbook::reports::rights::RecipientRules;
 use rollbook::reports::sender::SenderOptions;
 use serde_json::{Value, json};
 
 use crate::support::builders::{activity, user};
 use crate::support::outbox::{Mail, Outbox, quick, report, run_now, schedule, sender};
-use crate::support::{TestServer, apply, both_databases};
+use crate::support::server::run_with;
+use crate::support::{Database, TestServer};
 
 /// The message for this address.
 fn find<'m>(mails: &'m [Mail], address: &str) -> &'m Mail {
@@ -14,8 +16,23 @@ fn find<'m>(mails: &'m [Mail], address: &str) -> &'m Mail {
     mail.unwrap_or_else(|| panic!("no message for {address}"))
 }
 
-#[apply(both_databases)]
-async fn message_is_in_the_language_of_its_recipient(server: &TestServer) {
+fn partners() -> RecipientRules {
+    RecipientRules { domains: vec!["partner.example".to_owned()] }
+}
+
+#[test]
+fn message_is_in_the_language_of_its_recipient_on_sqlite() {
+    let options = AppOptions { recipients: partners(), ..AppOptions::default() };
+    run_with(Database::sqlite(), options, check_messages);
+}
+
+#[test]
+fn message_is_in_the_language_of_its_recipient_on_postgres() {
+    let options = AppOptions { recipients: partners(), ..AppOptions::default() };
+    run_with(Database::postgres(), options, check_messages);
+}
+
+async fn check_messages(server: &TestServer) {
     let root = server.person("admin", "root");
     let admin = |id: &str, language: Option<&str>| {
         let user = user(id).set("email", format!("{id}@example.org")).set("role", "admin");
@@ -31,8 +48,7 @@ async fn message_is_in_the_language_of_its_recipient(server: &TestServer) {
     let weekly = schedule(&ada, &report, json!({"frequency": "weekly"}), &to).await;
     run_now(&ada, &weekly).await;
     let outbox = Outbox::new();
-    let recipients = RecipientRules { domains: vec!["partner.example".to_owned()] };
-    let options = SenderOptions { recipients, ..quick() };
+    let options = SenderOptions { recipients: partners(), ..quick() };
     sender(server, outbox.mailer(), options).work().await.expect("the sender succeeds");
 
     let mails = outbox.take();

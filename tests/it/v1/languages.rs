@@ -25,7 +25,8 @@ async fn set_up(server: &TestServer) -> Caller {
             .set("content", "fire")
             .set("happened_at", "2026-03-01T09:00:00Z"),
     ];
-    admin.post("/v1/activities/batch", &records).await.expect(201);
+    let sender = server.credential("acme", &["all"]).await;
+    sender.post("/v1/activities/batch", &records).await.expect(201);
     admin
 }
 
@@ -151,7 +152,7 @@ async fn unknown_language_is_refused_by_the_parameter_alone(server: &TestServer)
     for path in ["/v1/activities", "/v1/actions", "/v1/facets", "/v1/activities/export.csv"] {
         for query in ["language=xx", "language=", "language=de&language=fr"] {
             let problem = admin.get(&format!("{path}?{query}")).await.expect(400).json();
-            assert_eq!(problem["code"], "bad_parameter", "{path}?{query}");
+            assert_eq!(problem["code"], "bad-parameter", "{path}?{query}");
             assert_eq!(problem["errors"][0]["parameter"], "language", "{path}?{query}");
         }
         let answer = get_in(&admin, "xx, *;q=0.1", path).await.expect(200);
