@@ -17,6 +17,8 @@ COPY src ./src
 COPY benches ./benches
 # The demo serves these pages.
 COPY examples/launch ./examples/launch
+COPY examples/cmi5 ./examples/cmi5
+COPY examples/frontend ./examples/frontend
 # Crates and what was compiled of them stay in BuildKit's caches, so that a change of the sources compiles the
 # sources alone. The binary is copied out, because a cache is no part of the image.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \

@@ -86,7 +86,8 @@ async fn read_problems(request: HttpRequest) -> Answer {
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
     font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-fn add_page_headers(answer: &mut HttpResponse) {
+/// Adds what a page with files of its own may do.
+pub(super) fn add_page_headers(answer: &mut HttpResponse) {
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
         (header::X_FRAME_OPTIONS, "DENY"),

@@ -1,5 +1,6 @@
 //! Tests that run the examples.
 
+mod frontend;
 mod stream;
 
 use std::path::{Path, PathBuf};

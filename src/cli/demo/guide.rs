@@ -74,6 +74,7 @@ pub(super) fn guide(
          activities.\n\n  \
          API       http://{address}\n  \
          Docs      http://{address}/docs\n  \
+         Example   http://{address}/example   (a frontend: sign in with a token of this guide)\n  \
          Folder    {folder}   (delete it to start again)\n  \
          Mail      {folder}/mail   (a file for each message that is sent on schedule)\n\n\
          PEOPLE   a token for each, valid for {HOURS} hours. To set all variables in your shell:  . {file}\n",

@@ -1,4 +1,4 @@
-//! The contents of the demo that can be started: web pages that the demo serves itself.
+//! The web pages of the demo: the contents that can be started, and the example of a frontend.
 
 use std::net::SocketAddr;
 
@@ -11,20 +11,48 @@ use crate::cmi5::CourseStructure;
 use crate::http::static_pages::StaticPage;
 use crate::store::{Contents, Store, WriteError};
 
-/// The pages, from the example of launched content.
+/// A file of the example of a frontend, under `/example`.
+macro_rules! frontend_file {
+    ($path:literal, $content_type:literal, $file:literal) => {
+        StaticPage::application(
+            $path,
+            $content_type,
+            include_str!(concat!("../../../examples/frontend/", $file)),
+        )
+    };
+}
+
+/// The pages of launched content, and the example of a frontend.
 pub const PAGES: &[StaticPage] = &[
-    StaticPage {
-        path: "/demo/xapi.html",
-        html: include_str!("../../../examples/launch/xapi.html"),
-    },
-    StaticPage {
-        path: "/demo/scorm.html",
-        html: include_str!("../../../examples/launch/scorm.html"),
-    },
-    StaticPage {
-        path: "/demo/unit.html",
-        html: include_str!("../../../examples/cmi5/unit.html"),
-    },
+    StaticPage::content(
+        "/demo/xapi.html",
+        include_str!("../../../examples/launch/xapi.html"),
+    ),
+    StaticPage::content(
+        "/demo/scorm.html",
+        include_str!("../../../examples/launch/scorm.html"),
+    ),
+    StaticPage::content(
+        "/demo/unit.html",
+        include_str!("../../../examples/cmi5/unit.html"),
+    ),
+    frontend_file!("/example", "text/html; charset=utf-8", "index.html"),
+    frontend_file!("/example/", "text/html; charset=utf-8", "index.html"),
+    frontend_file!("/example/style.css", "text/css; charset=utf-8", "style.css"),
+    frontend_file!("/example/app.js", "text/javascript; charset=utf-8", "app.js"),
+    frontend_file!("/example/api.js", "text/javascript; charset=utf-8", "api.js"),
+    frontend_file!("/example/page.js", "text/javascript; charset=utf-8", "page.js"),
+    frontend_file!(
+        "/example/filters.js",
+        "text/javascript; charset=utf-8",
+        "filters.js"
+    ),
+    frontend_file!("/example/log.js", "text/javascript; charset=utf-8", "log.js"),
+    frontend_file!(
+        "/example/progress.js",
+        "text/javascript; charset=utf-8",
+        "progress.js"
+    ),
 ];
 
 /// The course structure of cmi5 with the units of `unit.html`.
