@@ -49,6 +49,7 @@ export class LogView {
   close () {
     this.closed.abort()
     this.following?.abort()
+    document.body.dataset.live = 'off'
   }
 
   /** Runs an action of a button and shows its problem. */

@@ -1,5 +1,6 @@
 //! Tests that run the examples.
 
+mod deploy;
 mod frontend;
 mod stream;
 
