@@ -45,6 +45,22 @@ pub async fn load_statements(server: &TestServer, scopes: &[&str], file: &Path) 
     )
 }
 
+/// Each line of `docs/clients.md` names a script of the repository.
+#[test]
+fn each_client_that_was_tried_has_a_script() {
+    let page = std::fs::read_to_string(root().join("docs/clients.md")).expect("the page");
+    let lines: Vec<&str> = page.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
+    assert!(lines.len() > 10, "{lines:?}");
+    for line in lines {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [_, _, _, _, scripts] = cells[..] else { panic!("a line has five cells: {line}") };
+        for script in scripts.split(", ") {
+            let path = root().join(script.trim_matches('`'));
+            assert!(path.is_file(), "{script} does not exist");
+        }
+    }
+}
+
 /// The tour starts a server and ends with a manager's CSV file.
 #[test]
 fn tour_ends_with_a_managers_csv() {
