@@ -131,8 +131,11 @@ async function checkLog () {
   await page.waitForFunction(() => [...document.querySelectorAll('#rows .label')].every((label) => label.textContent === 'Failed'))
   await drawn(page, 'log')
   assert.ok(await rows(page).count() > 0)
-  const colours = await rows(page).first().locator('.label').evaluate((label) => [label.style.color, label.style.backgroundColor])
-  assert.ok(colours.every(Boolean), `the label has a colour: ${colours}`)
+  const [text, background] = await rows(page).first().locator('.label').evaluate((label) => {
+    const { color, backgroundColor } = getComputedStyle(label)
+    return [color, backgroundColor]
+  })
+  assert.ok(background.startsWith('rgb(') && text !== background, `the label has the colour of its action: ${text} on ${background}`)
 
   // The name of a person leads to that person's rows.
   const [name, link] = await rows(page).first().locator('th a').evaluate((found) => [found.textContent, found.hash])

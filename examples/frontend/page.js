@@ -22,11 +22,14 @@ export const dayElement = (time) => element('time', { dateTime: time }, days.for
 const numbers = new Intl.NumberFormat()
 export const formatNumber = (number) => numbers.format(number)
 
-/** The label of an action in its colour, with the text colour that has more contrast to it. */
+/** The label of an action in its colours for light and dark pages; `style.css` chooses. */
 export function actionLabel (action) {
   const label = element('span', { className: 'label' }, action.label)
-  label.style.backgroundColor = action.colour
-  label.style.color = luminance(action.colour) > 0.179 ? '#000000' : '#ffffff'
+  for (const [page, colour] of [['light', action.colour], ['dark', action.colour_on_dark ?? action.colour]]) {
+    label.style.setProperty(`--${page}`, colour)
+    // Black or white, whichever has more contrast to the colour.
+    label.style.setProperty(`--${page}-text`, luminance(colour) > 0.179 ? '#000000' : '#ffffff')
+  }
   return label
 }
 
