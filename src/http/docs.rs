@@ -25,6 +25,7 @@ use super::routes::routes;
 
 routes! {
     "/openapi.json" => { get: read_openapi },
+    "/openapi-3.0.json" => { get: read_openapi_3_0 },
 }
 
 /// Adds the viewer. It is not part of the API and not in the OpenAPI document.
@@ -50,6 +51,28 @@ pub fn viewer(config: &mut web::ServiceConfig) {
 async fn read_openapi(request: HttpRequest) -> Answer {
     let file = find_file(OPENAPI, || {
         let text = openapi::document_text().map_err(Problem::internal)?;
+        Ok(Some(File::new(text.into_bytes(), "application/json")?))
+    });
+    Ok(respond(&request, &*file.await?))
+}
+
+/// Read the OpenAPI document in version 3.0.3.
+///
+/// It has the same operations, for generators that do not read 3.1. Each body has one media type in it.
+#[utoipa::path(
+    get,
+    path = "/openapi-3.0.json",
+    tag = "operation",
+    operation_id = "read_openapi_3_0",
+    security(()),
+    responses(
+        (status = 200, description = "OpenAPI 3.0.3.", body = Object, content_type = "application/json"),
+        (status = 304, description = "The client has this version.")
+    )
+)]
+async fn read_openapi_3_0(request: HttpRequest) -> Answer {
+    let file = find_file(OPENAPI_3_0, || {
+        let text = openapi::document_text_3_0().map_err(Problem::internal)?;
         Ok(Some(File::new(text.into_bytes(), "application/json")?))
     });
     Ok(respond(&request, &*file.await?))
@@ -99,6 +122,7 @@ pub(super) fn add_page_headers(answer: &mut HttpResponse) {
 
 /// The names of the files that are no files of the viewer. A path has no such name, since `/` begins none.
 const OPENAPI: &str = "/openapi.json";
+const OPENAPI_3_0: &str = "/openapi-3.0.json";
 const PROBLEMS: &str = "/problems";
 
 /// A file in both forms in which it is sent.

@@ -1,7 +1,9 @@
-//! The OpenAPI document (3.1), collected from the resource files.
+//! The OpenAPI document (3.1), collected from the resource files. `edition` rewrites it for version 3.0.
 //!
 //! This module adds what is the same for every operation: the `default` answer is a problem document, and a caller
 //! must be authenticated unless the operation declares otherwise.
+
+mod edition;
 
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -106,7 +108,20 @@ pub fn document() -> Document {
 ///
 /// serde cannot write the document. This does not happen, since it contains strings and numbers only.
 pub fn document_text() -> Result<String, serde_json::Error> {
-    let mut text = serde_json::to_string_pretty(&document())?;
+    indented(&document())
+}
+
+/// Returns the document in version 3.0.3, as `rollbook openapi --version 3.0` prints it.
+///
+/// # Errors
+///
+/// serde cannot write the document. This does not happen, since it contains strings and numbers only.
+pub fn document_text_3_0() -> Result<String, serde_json::Error> {
+    indented(&edition::to_3_0(serde_json::to_value(document())?))
+}
+
+fn indented(document: &impl serde::Serialize) -> Result<String, serde_json::Error> {
+    let mut text = serde_json::to_string_pretty(document)?;
     text.push('\n');
     Ok(text)
 }

@@ -307,6 +307,7 @@ async fn read_course(caller: Caller<ReadCatalogue>, id: web::Path<String>, pairs
         (String = "application/xml"),
         (String = "text/xml"),
         (Vec<u8> = "application/zip"),
+        (crate::http::openapi::Binary = "application/octet-stream"),
     )),
     responses(
         (status = 200, description = "Updated.", body = Course),

@@ -208,6 +208,7 @@ fn permissions() -> Vec<(&'static str, &'static str, Rights)> {
         ("get", "/downloads/{token}", None),
         ("get", "/files/{token}", None),
         ("get", "/openapi.json", None),
+        ("get", "/openapi-3.0.json", None),
         ("get", "/health/live", None),
         ("get", "/health/ready", None),
         ("get", "/metrics", None),

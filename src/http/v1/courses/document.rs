@@ -26,7 +26,8 @@ pub(super) async fn receive_structure(
             let body = read_body(payload.into_inner(), request.headers(), limits).await?;
             run(move || parse(&body)).await
         }
-        "application/zip" | "application/x-zip-compressed" => {
+        // Many clients send any file as `application/octet-stream`.
+        "application/zip" | "application/x-zip-compressed" | "application/octet-stream" => {
             let file = receive_package(request, payload, limits).await?;
             let max_bytes = limits.body_bytes;
             run(move || read_package(file, max_bytes)).await

@@ -37,7 +37,7 @@ async fn pages_cannot_be_framed_and_load_nothing_from_elsewhere(database: &Datab
 async fn files_of_the_viewer_are_compressed_once(database: &Database) {
     let server = start(database);
     let client = client();
-    for path in ["/docs/swagger-ui-bundle.js", "/openapi.json"] {
+    for path in ["/docs/swagger-ui-bundle.js", "/openapi.json", "/openapi-3.0.json"] {
         let read = async |name: &str, value: &str| {
             let request = client.get(format!("{}{path}", server.base)).header(name, value);
             request.send().await.expect("an answer")

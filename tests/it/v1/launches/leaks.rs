@@ -29,6 +29,7 @@ const PUBLIC: &[&str] = &[
     "/cmi5/fetch/{secret}",
     "/downloads/{token}",
     "/openapi.json",
+    "/openapi-3.0.json",
     "/health/live",
     "/health/ready",
     "/metrics",
