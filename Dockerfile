@@ -41,6 +41,7 @@ VOLUME /data
 # The C library keeps less freed memory: docs/operations.md, section Memory.
 ENV ROLLBOOK_LISTEN=0.0.0.0:8080 \
     ROLLBOOK_DATABASE=sqlite:/data/rollbook.db \
+    ROLLBOOK_MAIL_FOLDER=/data/mail \
     MALLOC_ARENA_MAX=2
 EXPOSE 8080
 # There is no shell and no curl in here: the binary asks its own /health/ready.

@@ -24,7 +24,7 @@ use clap::{Parser, Subcommand};
 use crate::access::AccessError;
 use crate::base::clock::Clock;
 use crate::config::{ConfigError, DatabaseArgs, LogArgs};
-use crate::store::{SchemaState, Store, StoreError};
+use crate::store::{self, SchemaState, Store, StoreError};
 
 /// A headless Learning Record Store with an Activity Log, on SQLite or PostgreSQL.
 #[derive(Debug, Parser)]
@@ -78,6 +78,14 @@ pub enum CliError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The file of an SQLite database cannot be opened.
+    #[error("the database file {path}: {source}", path = .path.display())]
+    DatabaseFile {
+        /// The file.
+        path: PathBuf,
+        /// The error of the store.
+        source: StoreError,
+    },
     /// The database is older than this version.
     #[error(
         "the database's schema is at version {found} and this rollbook needs {needed}: run `rollbook migrate`, \
@@ -168,7 +176,13 @@ impl Cli {
 /// Opens the store without checking its schema.
 pub(crate) async fn open_store(database: &DatabaseArgs) -> Result<Store, CliError> {
     let verbs = database.verb_table()?;
-    Ok(Store::open(&database.settings(), Clock::system(), verbs).await?)
+    let settings = database.settings();
+    let opened = Store::open(&settings, Clock::system(), verbs).await;
+    opened.map_err(|error| match store::file_of(&settings.url) {
+        // The message of SQLite does not name the file.
+        Some(path) if !matches!(error, StoreError::File(_)) => CliError::DatabaseFile { path, source: error },
+        _ => error.into(),
+    })
 }
 
 /// Checks that the schema has the version of this binary. With `migrate` an older schema is migrated first.
@@ -190,6 +204,22 @@ pub(crate) async fn open_migrated_store(database: &DatabaseArgs) -> Result<Store
     let store = open_store(database).await?;
     check_schema(&store, store.migrates_itself()).await?;
     Ok(store)
+}
+
+/// Opens the store for a command that reads or changes what exists.
+///
+/// # Errors
+///
+/// As [`open_migrated_store`], and if the file of an SQLite database is missing: an empty one would hide a wrong path.
+pub(crate) async fn open_existing_store(database: &DatabaseArgs) -> Result<Store, CliError> {
+    let file = store::file_of(&database.settings().url);
+    if let Some(path) = file.filter(|path| !path.exists()) {
+        return Err(CliError::Refused(format!(
+            "there is no database at {}: check --database (ROLLBOOK_DATABASE); `rollbook serve` creates one",
+            path.display()
+        )));
+    }
+    open_migrated_store(database).await
 }
 
 /// Prints a generated text, or compares it with a file.

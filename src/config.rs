@@ -1,7 +1,7 @@
 //! The settings: flags, environment variables, help texts and defaults, defined once and checked at the start.
 //!
 //! Each struct is a group of settings that commands share. [`ServeSettings`] contains all of them. Secrets never appear in
-//! logs. [`check_environment`] refuses unknown variables that begin with `ROLLBOOK_`, so that a misspelt one is not
+//! logs. [`check_environment`] refuses variables that are similar to settings, so that a misspelt one is not
 //! ignored. [`reference()`] writes `docs/settings.md`.
 
 mod connections;
@@ -18,7 +18,7 @@ mod subscriptions;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -289,6 +289,21 @@ pub enum LogFormat {
     Json,
 }
 
+/// Parses an address to listen on, or finds that of a name such as `localhost`. Of several, IPv4 comes first: clients
+/// that are given `127.0.0.1` reach it.
+fn parse_listen_address(text: &str) -> Result<SocketAddr, String> {
+    let help = "write an address or the name of this machine, and a port: 127.0.0.1:8080, [::1]:8080, localhost:8080";
+    let addresses: Vec<SocketAddr> = match text.to_socket_addrs() {
+        Ok(addresses) => addresses.collect(),
+        Err(error) => return Err(format!("{error}; {help}")),
+    };
+    let first = addresses
+        .iter()
+        .find(|address| address.is_ipv4())
+        .or(addresses.first());
+    first.copied().ok_or_else(|| help.to_owned())
+}
+
 /// The address of the API.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Server")]
@@ -298,7 +313,8 @@ pub struct ListenArgs {
         long,
         env = "ROLLBOOK_LISTEN",
         default_value = "127.0.0.1:8080",
-        value_name = "ADDRESS:PORT"
+        value_name = "ADDRESS:PORT",
+        value_parser = parse_listen_address
     )]
     pub listen: SocketAddr,
 }
@@ -310,7 +326,7 @@ pub struct ServerArgs {
     /// The address and port of a separate listener for `/metrics` and `/health`
     ///
     /// Keep it within the network of the operator: it needs no authorisation. The API always serves `/health`.
-    #[arg(long, env = "ROLLBOOK_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
+    #[arg(long, env = "ROLLBOOK_METRICS_LISTEN", value_name = "ADDRESS:PORT", value_parser = parse_listen_address)]
     pub metrics_listen: Option<SocketAddr>,
 
     /// Serve `/metrics` on the address of the API too, to every client

@@ -24,9 +24,16 @@ fn main() -> ExitCode {
 fn run() -> Result<(), CliError> {
     // Help and version come first: they must work in any environment.
     let cli = Cli::parse();
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    check_environment(names, &Cli::command()).map_err(ConfigError::from)?;
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
+    let foreign = check_environment(variables, &Cli::command()).map_err(ConfigError::from)?;
     logging::start(&cli.log)?;
+    for variable in foreign {
+        tracing::warn!(
+            variable,
+            "the variable is not a setting of Rollbook, and has no effect"
+        );
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(cli.run())
 }

@@ -63,6 +63,7 @@ pub use db::organisations::{CallerFacts, Organisation};
 pub use db::page_rows::PageLimits;
 pub use db::row_stream::SkippedRows;
 pub use db::sqlite_file::ServingLock;
+pub use db::sqlite_file::file_of;
 pub(crate) use db::unreadable::skip_unreadable;
 pub use db::unreadable::{UNREADABLE, report_unreadable};
 pub use db::{Store, StoreError, WriteFault};

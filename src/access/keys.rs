@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use secrecy::SecretString;
+use tokio::sync::watch;
 
 use crate::access::error::{AccessError, TokenError};
 use crate::access::issuers::{Issuer, Organisations, read_entries};
@@ -48,7 +49,7 @@ pub struct KeyConfig {
 
 /// The keys in use. Cheap to clone. All clones see new keys at once.
 #[derive(Debug, Clone)]
-pub struct TokenKeys(Arc<Issuers>);
+pub struct TokenKeys(Arc<watch::Sender<Arc<Issuers>>>);
 
 #[derive(Debug)]
 struct Issuers {
@@ -97,12 +98,31 @@ impl TokenKeys {
         if config.audience.is_some() && general.is_none() && bound.is_empty() {
             return Err(setting_without_keys("ROLLBOOK_JWT_AUDIENCE"));
         }
-        Ok(Self(Arc::new(Issuers { general, bound })))
+        Ok(Self(Arc::new(watch::Sender::new(Arc::new(Issuers {
+            general,
+            bound,
+        })))))
+    }
+
+    /// Loads all keys again, from the files and addresses of the settings. If that fails, the old keys stay.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenKeys::load`].
+    pub async fn reload(&self, config: &KeyConfig) -> Result<(), AccessError> {
+        let loaded = Self::load(config).await?;
+        self.0.send_replace(loaded.current());
+        Ok(())
+    }
+
+    fn current(&self) -> Arc<Issuers> {
+        Arc::clone(&self.0.borrow())
     }
 
     /// Whether any key is configured.
     pub fn accept_tokens(&self) -> bool {
-        self.0.general.is_some() || !self.0.bound.is_empty()
+        let issuers = self.current();
+        issuers.general.is_some() || !issuers.bound.is_empty()
     }
 
     /// The person of a token that is signed and valid at `now`.
@@ -119,8 +139,9 @@ impl TokenKeys {
             return Err(TokenError::NotAccepted);
         }
         let token = UnverifiedToken::parse(token)?;
-        let bound = token.issuer().and_then(|name| self.0.bound.get(name));
-        let issuer = match (bound.or(self.0.general.as_ref()), token.issuer()) {
+        let issuers = self.current();
+        let bound = token.issuer().and_then(|name| issuers.bound.get(name));
+        let issuer = match (bound.or(issuers.general.as_ref()), token.issuer()) {
             (Some(issuer), _) => issuer,
             (None, Some(_)) => return Err(TokenError::WrongIssuer),
             (None, None) => return Err(TokenError::MissingClaim("iss")),
@@ -128,23 +149,35 @@ impl TokenKeys {
         Ok(issuer.verify(&token, now).await?.into_person())
     }
 
-    /// Refreshes the key sets until `shutdown` is ready. Returns at once if there are none.
+    /// Refreshes the key sets until `shutdown` is ready; after [`TokenKeys::reload`], those that were loaded then.
     pub async fn refresh_loop(self, shutdown: impl Future<Output = ()>) {
-        let sets: Vec<&Arc<KeySet>> = self.key_sets().collect();
-        if sets.is_empty() {
-            return;
-        }
-        tokio::select! {
-            () = shutdown => {}
-            _ = join_all(sets.iter().map(|set| set.keep_fresh(REFRESH_EVERY, RETRY_EVERY))) => {}
-        }
+        let mut changes = self.0.subscribe();
+        let keep_fresh = async {
+            loop {
+                let issuers = Arc::clone(&changes.borrow_and_update());
+                let refreshing = issuers
+                    .key_sets()
+                    .map(|set| set.keep_fresh(REFRESH_EVERY, RETRY_EVERY));
+                let refreshing = async {
+                    join_all(refreshing).await;
+                    // There are no key sets.
+                    std::future::pending::<()>().await;
+                };
+                tokio::select! {
+                    () = refreshing => {}
+                    changed = changes.changed() => if changed.is_err() { return },
+                }
+            }
+        };
+        tokio::select! { () = shutdown => {}, () = keep_fresh => {} }
     }
+}
 
+impl Issuers {
     fn key_sets(&self) -> impl Iterator<Item = &Arc<KeySet>> {
-        self.0
-            .general
+        self.general
             .iter()
-            .chain(self.0.bound.values())
+            .chain(self.bound.values())
             .filter_map(|issuer| issuer.key_set.as_ref())
     }
 }

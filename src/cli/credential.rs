@@ -8,7 +8,7 @@ use crate::access::credential::{new_key, new_secret};
 use crate::access::{CredentialScope, Scopes, SecretHash};
 use crate::base::ids::OrgId;
 use crate::base::naming::check_naming;
-use crate::cli::{CliError, open_migrated_store};
+use crate::cli::{CliError, open_existing_store, open_migrated_store};
 use crate::config::DatabaseArgs;
 use crate::store::{Store, StoredCredential};
 
@@ -84,7 +84,13 @@ impl Credential {
             CredentialCommand::List(command) => (&command.database, &self.command),
             CredentialCommand::Revoke(command) => (&command.database, &self.command),
         };
-        let store = open_migrated_store(database).await?;
+        let store = match command {
+            // The first credential may come before the first start of the server.
+            CredentialCommand::Create(_) => open_migrated_store(database).await?,
+            CredentialCommand::List(_) | CredentialCommand::Revoke(_) => {
+                open_existing_store(database).await?
+            }
+        };
         let outcome = match command {
             CredentialCommand::Create(command) => command.run(&store).await,
             CredentialCommand::List(command) => command.run(&store).await,

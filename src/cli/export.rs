@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::archive;
 use crate::base::ids::OrgId;
-use crate::cli::{CliError, open_migrated_store};
+use crate::cli::{CliError, open_existing_store};
 use crate::config::DatabaseArgs;
 
 /// The arguments of `rollbook export`.
@@ -28,7 +28,7 @@ pub struct Export {
 impl Export {
     /// Writes the archive and prints the number of rows of each table. Servers may run meanwhile.
     pub async fn run(self) -> Result<(), CliError> {
-        let store = open_migrated_store(&self.database).await?;
+        let store = open_existing_store(&self.database).await?;
         let outcome = archive::export(&store, &self.org, &self.folder).await;
         store.close().await;
         print_report(&outcome?);

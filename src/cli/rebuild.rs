@@ -5,7 +5,7 @@ use std::time::Instant;
 use clap::Args;
 
 use crate::base::ids::OrgId;
-use crate::cli::{CliError, open_migrated_store};
+use crate::cli::{CliError, open_existing_store};
 use crate::config::DatabaseArgs;
 use crate::store::Store;
 
@@ -24,7 +24,7 @@ pub struct Rebuild {
 impl Rebuild {
     /// Rebuilds the log of each organisation and prints the number of records. Servers may run meanwhile.
     pub async fn run(self) -> Result<(), CliError> {
-        let store = open_migrated_store(&self.database).await?;
+        let store = open_existing_store(&self.database).await?;
         let outcome = self.replay(&store).await;
         store.close().await;
         outcome

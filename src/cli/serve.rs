@@ -6,7 +6,7 @@ use clap::Args;
 use ipnet::IpNet;
 
 use crate::access::credential::{BootstrapCredential, SecretHash};
-use crate::access::{Scopes, TokenKeys};
+use crate::access::{KeyConfig, Scopes, TokenKeys};
 use crate::cli::{CliError, check_schema, open_store};
 use crate::config::{MailArgs, ServeSettings};
 use crate::http::AppState;
@@ -65,6 +65,7 @@ pub async fn serve(
     let options = settings.sender_options(listeners.api.local_addr()?);
     log_mail_settings(&settings.mail, &options);
     let sender = Sender::new(store.clone(), mailer, options);
+    let reloading = tokio::spawn(reload_at_hangups(keys.clone(), settings.tokens.key_config()));
     let app_state = AppState::new(store, keys, settings.app_options())?;
     let (running, address) = server::start(
         &settings.server_settings(),
@@ -75,6 +76,7 @@ pub async fn serve(
     )?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
     running.await?;
+    reloading.abort();
     tracing::info!("stopped");
     Ok(())
 }
@@ -151,6 +153,29 @@ pub async fn create_bootstrap_credential(
     }
     Ok(())
 }
+
+/// Loads the keys of tokens again at each SIGHUP: a key or a file of issuers is exchanged without a restart.
+#[cfg(unix)]
+async fn reload_at_hangups(keys: TokenKeys, config: KeyConfig) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangups = match signal(SignalKind::hangup()) {
+        Ok(hangups) => hangups,
+        Err(error) => {
+            return tracing::warn!(%error, "SIGHUP cannot be handled; restart the server for new keys");
+        }
+    };
+    while hangups.recv().await.is_some() {
+        match keys.reload(&config).await {
+            Ok(()) => tracing::info!("loaded the keys of tokens again"),
+            Err(error) => {
+                tracing::error!(%error, "the keys of tokens can't be loaded again; the old ones stay")
+            }
+        }
+    }
+}
+
+#[cfg(not(unix))]
+async fn reload_at_hangups(_: TokenKeys, _: KeyConfig) {}
 
 /// Ready at the first SIGTERM or SIGINT. A second one ends the process at once.
 pub(super) async fn shutdown_signal() {

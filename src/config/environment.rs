@@ -1,4 +1,4 @@
-//! Refusing environment variables that look like settings but are not. So a misspelt setting does not silently mean the
+//! Refusing environment variables that are similar to settings but are not. So a misspelt setting does not silently mean the
 //! default.
 
 use std::collections::BTreeSet;
@@ -13,9 +13,9 @@ const PREFIX: &str = "ROLLBOOK_";
 /// examples.
 const FREE_PREFIXES: [&str; 3] = ["ROLLBOOK_TEST_", "ROLLBOOK_SECRET_", "ROLLBOOK_CLIENT_"];
 
-/// Variables that are not settings, each with a suggestion.
+/// Variables that are not settings, each with the setting that is probably meant.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub struct UnknownVariables(Vec<(String, Option<String>)>);
+pub struct UnknownVariables(Vec<(String, String)>);
 
 impl fmt::Display for UnknownVariables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -23,40 +23,70 @@ impl fmt::Display for UnknownVariables {
             if index > 0 {
                 f.write_str("; ")?;
             }
-            write!(f, "{name} is not a setting")?;
-            match suggestion {
-                Some(suggestion) => write!(f, "; did you mean {suggestion}?")?,
-                None => write!(f, "; unset it, or see `rollbook serve --help` for all settings")?,
-            }
+            write!(f, "{name} is not a setting; did you mean {suggestion}?")?;
         }
         Ok(())
     }
 }
 
-/// Compares the names of environment variables with the settings of all commands.
+/// What the check of the environment found to be no setting, but no fault either.
+pub type Warnings = Vec<String>;
+
+/// Compares the names of environment variables with the settings of all commands. The warnings name variables that are
+/// similar to no setting: another program may use them.
 ///
 /// # Errors
 ///
-/// [`UnknownVariables`], with a suggestion for each that is similar to a setting.
+/// [`UnknownVariables`], with a suggestion, if a variable is similar to a setting.
 pub fn check_environment(
-    names: impl IntoIterator<Item = String>,
+    variables: impl IntoIterator<Item = (String, String)>,
     command: &Command,
-) -> Result<(), UnknownVariables> {
+) -> Result<Warnings, UnknownVariables> {
     let mut settings = BTreeSet::new();
     collect(command, &mut settings);
-    let unknown: BTreeSet<String> = names
+    let unknown: BTreeSet<String> = variables
         .into_iter()
-        .filter(|name| name.starts_with(PREFIX) && !settings.contains(name))
-        .filter(|name| !FREE_PREFIXES.iter().any(|free| name.starts_with(free)))
+        .filter(|(name, value)| {
+            name.starts_with(PREFIX)
+                && !settings.contains(name)
+                && !FREE_PREFIXES.iter().any(|free| name.starts_with(free))
+                && !is_service_link(name, value)
+        })
+        .map(|(name, _)| name)
         .collect();
-    if unknown.is_empty() {
-        return Ok(());
+    let (mut misspelt, mut foreign) = (Vec::new(), Vec::new());
+    for name in unknown {
+        match find_similar(&name, &settings).map(str::to_owned) {
+            Some(suggestion) => misspelt.push((name, suggestion)),
+            None => foreign.push(name),
+        }
     }
-    let with_suggestions = unknown.into_iter().map(|name| {
-        let suggestion = find_similar(&name, &settings).map(str::to_owned);
-        (name, suggestion)
-    });
-    Err(UnknownVariables(with_suggestions.collect()))
+    if misspelt.is_empty() {
+        Ok(foreign)
+    } else {
+        Err(UnknownVariables(misspelt))
+    }
+}
+
+/// Whether a variable is one by which Kubernetes and Docker tell containers where a service is. A service named `rollbook`
+/// has `ROLLBOOK_SERVICE_HOST`, `ROLLBOOK_SERVICE_PORT`, `ROLLBOOK_SERVICE_PORT_HTTP`, `ROLLBOOK_PORT=tcp://10.0.0.1:8080`,
+/// `ROLLBOOK_PORT_8080_TCP`, `…_TCP_ADDR`; one named `rollbook-api` has `ROLLBOOK_API_SERVICE_HOST` and so on.
+fn is_service_link(name: &str, value: &str) -> bool {
+    let has_protocol = |rest: &str| {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let after = rest.get(digits..).unwrap_or_default();
+        digits > 0
+            && ["_TCP", "_UDP", "_SCTP"]
+                .iter()
+                .any(|protocol| after.starts_with(protocol))
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || name
+            .match_indices("_PORT_")
+            .any(|(at, found)| name.get(at + found.len()..).is_some_and(has_protocol))
+        || (name.ends_with("_PORT") && value.contains("://"))
 }
 
 fn collect(command: &Command, settings: &mut BTreeSet<String>) {
@@ -86,10 +116,14 @@ mod tests {
 
     use super::*;
 
-    fn check(names: &[&str]) -> Result<(), UnknownVariables> {
+    fn check(names: &[&str]) -> Result<Warnings, UnknownVariables> {
         let serve = Command::new("serve").arg(Arg::new("listen").long("listen").env("ROLLBOOK_LISTEN"));
         let command = Command::new("rollbook").subcommand(serve);
-        check_environment(names.iter().map(|name| (*name).to_owned()), &command)
+        let variables = names.iter().map(|variable| {
+            let (name, value) = variable.split_once('=').unwrap_or((variable, "x"));
+            (name.to_owned(), value.to_owned())
+        });
+        check_environment(variables, &command)
     }
 
     #[test]
@@ -101,7 +135,7 @@ mod tests {
             "ROLLBOOK_SECRET_A",
             "ROLLBOOK",
         ];
-        assert_eq!(check(&names), Ok(()));
+        assert_eq!(check(&names), Ok(vec![]));
     }
 
     #[test]
@@ -111,7 +145,30 @@ mod tests {
             error,
             "ROLLBOOK_LISEN is not a setting; did you mean ROLLBOOK_LISTEN?"
         );
-        let error = check(&["ROLLBOOK_COLOUR"]).expect_err("unknown").to_string();
-        assert!(error.contains("unset it"), "{error}");
+    }
+
+    #[test]
+    fn foreign_variable_is_a_warning() {
+        let found = check(&["ROLLBOOK_PORT=8080", "ROLLBOOK_COLOUR"]);
+        assert_eq!(
+            found,
+            Ok(["ROLLBOOK_COLOUR", "ROLLBOOK_PORT"].map(str::to_owned).to_vec())
+        );
+    }
+
+    #[test]
+    fn links_to_services_are_passed_over() {
+        let links = [
+            "ROLLBOOK_SERVICE_HOST=10.0.0.1",
+            "ROLLBOOK_SERVICE_PORT=8080",
+            "ROLLBOOK_SERVICE_PORT_HTTP=8080",
+            "ROLLBOOK_PORT=tcp://10.0.0.1:8080",
+            "ROLLBOOK_PORT_8080_TCP=tcp://10.0.0.1:8080",
+            "ROLLBOOK_PORT_8080_TCP_ADDR=10.0.0.1",
+            "ROLLBOOK_API_V2_SERVICE_HOST=10.0.0.1",
+            "ROLLBOOK_LISTE_PORT_53_UDP_PROTO=udp",
+            "ROLLBOOK_LISTEN_PORT=tcp://10.0.0.1:1",
+        ];
+        assert_eq!(check(&links), Ok(vec![]));
     }
 }

@@ -10,8 +10,10 @@ pub fn reference(root: &Command) -> String {
         "# Settings\n\n\
          Written by `rollbook settings-reference`; change the help texts in `src/config.rs` and `src/config` instead.\n\n\
          Every setting of `rollbook serve` is a flag and an environment variable; the flag has priority. Other \
-         commands use some of these settings: `rollbook COMMAND --help` lists them. An unknown variable that begins \
-         with `ROLLBOOK_` stops the start, with a suggestion. Names that begin with `ROLLBOOK_SECRET_` (secrets in a \
+         commands use some of these settings: `rollbook COMMAND --help` lists them. A variable that begins with \
+         `ROLLBOOK_` and is similar to a setting stops the start, with a suggestion; one that is similar to none is a \
+         warning. Variables that describe services (`ROLLBOOK_PORT=tcp://…`, `ROLLBOOK_SERVICE_HOST`) are passed \
+         over. Names that begin with `ROLLBOOK_SECRET_` (secrets in a \
          file of issuers), `ROLLBOOK_CLIENT_` and `ROLLBOOK_TEST_` are free for other uses.\n",
     );
     let Some(serve) = root.find_subcommand("serve") else {

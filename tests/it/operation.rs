@@ -12,6 +12,7 @@ use crate::support::server::run_with_database;
 use crate::support::{Database, apply, both_databases};
 
 mod independence;
+mod start;
 
 const KEY: &str = "integration";
 const SECRET: &str = "a-secret-of-a-test-with-enough-length";

@@ -6,6 +6,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
 
 use sqlx::sqlite::SqliteConnectOptions;
 
@@ -77,6 +78,15 @@ pub(super) fn create(url: &str, options: &SqliteConnectOptions) -> Result<(), St
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(StoreError::database_file(path, error)),
     }
+}
+
+/// The file of an address; `None` if it is not that of an SQLite database in a file.
+pub fn file_of(url: &str) -> Option<PathBuf> {
+    let options = url
+        .starts_with("sqlite:")
+        .then(|| SqliteConnectOptions::from_str(url).ok())??;
+    let is_file = Location::from_options(url, &options) != Location::Memory;
+    is_file.then(|| options.get_filename().to_owned())
 }
 
 impl SqliteFile {

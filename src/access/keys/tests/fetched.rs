@@ -176,7 +176,7 @@ async fn set_is_refreshed_without_requests() {
     let (pause, never) = (Duration::from_millis(5), Duration::from_secs(3600));
     // Waits for what the loop brings in, without looking for it.
     let until = async |wanted: Option<&str>, every, retry| {
-        let set = keys.key_sets().next().unwrap();
+        let set = keys.current().key_sets().next().cloned().unwrap();
         let there = async {
             let first = || {
                 set.keys()
@@ -211,13 +211,13 @@ async fn refresh_loop_ends_at_shutdown() {
 
 impl TokenKeys {
     async fn refresh_now(&self) {
-        for set in self.key_sets() {
+        for set in self.current().key_sets() {
             set.refresh().await;
         }
     }
 
     async fn forget_last_look(&self) {
-        for set in self.key_sets() {
+        for set in self.current().key_sets() {
             set.forget_last_look().await;
         }
     }
