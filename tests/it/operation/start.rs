@@ -1,7 +1,7 @@
 //! Tests of the start of the server and of commands: the environment, addresses, files, and keys that are loaded again.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -29,9 +29,12 @@ fn error_text(output: &Output) -> String {
 
 fn check_start(database: Database) {
     run_with_database(database, async |database: &Database| {
-        let mut command = serve(database);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rollbook"));
         command
-            .args(["--listen", "localhost:0"])
+            .args(["serve", "--migrate", "--listen", "localhost:0", "--log-format", "json", "--database"])
+            .arg(database.url())
+            .stderr(Stdio::piped())
+            .env("ROLLBOOK_JWT_SECRET", SECRET)
             .env("ROLLBOOK_PORT", "tcp://10.0.0.1:8080")
             .env("ROLLBOOK_SERVICE_HOST", "10.0.0.1")
             .env("ROLLBOOK_SERVICE_PORT_HTTP", "8080")
