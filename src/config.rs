@@ -304,6 +304,20 @@ fn parse_listen_address(text: &str) -> Result<SocketAddr, String> {
     first.copied().ok_or_else(|| help.to_owned())
 }
 
+/// The origins of web pages that may use the API.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CorsArgs {
+    /// The origins with pages that may read answers, separated by commas; `*` is all origins
+    #[arg(
+        long,
+        env = "ROLLBOOK_CORS_ORIGINS",
+        value_delimiter = ',',
+        value_name = "ORIGINS"
+    )]
+    #[arg(value_parser = check_origin)]
+    pub cors_origins: Vec<String>,
+}
+
 /// The address of the API.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Server")]
@@ -349,15 +363,9 @@ pub struct ServerArgs {
     #[arg(value_parser = parse_secret)]
     pub bootstrap_credential: Option<SecretString>,
 
-    /// The origins with pages that may read answers, separated by commas; `*` is all origins
-    #[arg(
-        long,
-        env = "ROLLBOOK_CORS_ORIGINS",
-        value_delimiter = ',',
-        value_name = "ORIGINS"
-    )]
-    #[arg(value_parser = check_origin)]
-    pub cors_origins: Vec<String>,
+    /// The origins of web pages that may use the API.
+    #[command(flatten)]
+    pub cors: CorsArgs,
 
     /// The version that `/xapi` sends in the answer to a request without a version
     #[arg(
@@ -460,7 +468,7 @@ impl ServeSettings {
     pub fn app_options(&self) -> AppOptions {
         AppOptions {
             limits: self.limits.limits(),
-            cors_origins: self.server.cors_origins.clone(),
+            cors_origins: self.server.cors.cors_origins.clone(),
             xapi_unversioned: self.server.xapi_unversioned,
             recipients: self.mail.recipients(),
             metrics_on_api: self.server.metrics_on_api,

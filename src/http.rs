@@ -469,7 +469,8 @@ pub fn table() -> Vec<(&'static str, &'static [&'static str])> {
 ///
 /// 1. the span and the id of the request ([`middleware::RootSpan`]);
 /// 2. metrics, and the headers of every answer, also of preflights ([`middleware::count_and_add_headers`]);
-/// 3. cross-origin requests ([`cors`]), so that pages of other origins can read errors too;
+/// 3. cross-origin requests ([`cors`]), so that pages of other origins can read errors too, and around them the problems of
+///    refused preflights ([`middleware::write_refused_preflight`]);
 /// 4. slashes in addresses of xAPI ([`xapi::fold_slashes`]);
 /// 5. limits on the head, HEAD as GET, problem documents, the rest of a refused body
 ///    ([`middleware::handle_request`]);
@@ -506,6 +507,7 @@ pub fn application(
         .wrap(from_fn(middleware::handle_request))
         .wrap(from_fn(xapi::fold_slashes))
         .wrap(Condition::new(cross_origin, cors))
+        .wrap(from_fn(middleware::write_refused_preflight))
         .wrap(from_fn(middleware::count_and_add_headers))
         .wrap(TracingLogger::<middleware::RootSpan>::new())
 }

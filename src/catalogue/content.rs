@@ -430,6 +430,8 @@ impl KeyedEntity for Content {
 pub struct ContentFilter {
     /// Folded words. The title contains each of them.
     pub words: Vec<String>,
+    /// Contents with any of these ids.
+    pub ids: Vec<String>,
     /// Contents of any of these types.
     pub types: Vec<LearningType>,
     /// Contents of any of these content types.

@@ -33,7 +33,7 @@ use crate::base::ids::OrgId;
 use crate::base::private_files;
 use crate::cli::serve::{listen, shutdown_signal};
 use crate::cli::{CliError, check_schema};
-use crate::config::{ConfigError, ListenArgs};
+use crate::config::{ConfigError, CorsArgs, ListenArgs};
 use crate::http::{AppOptions, AppState};
 use crate::log::VerbTable;
 use crate::reports::mailer::Mailer;
@@ -69,6 +69,10 @@ pub struct Demo {
     /// The address of the server.
     #[command(flatten)]
     pub listen: ListenArgs,
+
+    /// The origins of web pages that may use the API, as for `serve`.
+    #[command(flatten)]
+    pub cors: CorsArgs,
 }
 
 /// The size of the organisation.
@@ -124,7 +128,11 @@ impl Demo {
         let org = organisation()?;
         let written = pages::write_addresses(&store, &org, listener.local_addr()?).await;
         written.map_err(SeedError::from)?;
-        let app_state = AppState::new(store, TokenKeys::load(&keys).await?, options())?;
+        let app_state = AppState::new(
+            store,
+            TokenKeys::load(&keys).await?,
+            options(self.cors.cors_origins.clone()),
+        )?;
         let (running, address) = server::start(
             &ServerSettings::default(),
             listener,
@@ -161,7 +169,7 @@ impl Demo {
 }
 
 /// The options of the server: its pages, and subscriptions that may reach receivers on this machine.
-fn options() -> AppOptions {
+fn options(cors_origins: Vec<String>) -> AppOptions {
     let loopback = [
         IpAddr::from(Ipv4Addr::LOCALHOST),
         IpAddr::from(Ipv6Addr::LOCALHOST),
@@ -178,6 +186,7 @@ fn options() -> AppOptions {
         },
         sends_subscriptions: true,
         pages: pages::PAGES,
+        cors_origins,
         ..AppOptions::default()
     }
 }

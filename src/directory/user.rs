@@ -350,8 +350,10 @@ impl KeyedEntity for User {
 /// The conditions of a list of users. An empty list is no condition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserFilter {
-    /// Folded words. A name, the e-mail address or the id contains each of them.
+    /// Folded words. A name, the e-mail address, the job title or the id contains each of them.
     pub words: Vec<String>,
+    /// Users with any of these ids.
+    pub ids: Vec<UserId>,
     /// Active users only, or deactivated ones only.
     pub active: Option<bool>,
     /// Members of any of these teams.

@@ -209,7 +209,7 @@ pub async fn authenticate<B: MessageBody + 'static>(
 }
 
 /// Whether a path needs a verified caller: everything under `/v1` and `/xapi`, except `/xapi/about`.
-fn needs_caller(path: &str) -> bool {
+pub fn needs_caller(path: &str) -> bool {
     let under = |root: &str| {
         path.strip_prefix(root)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -3,8 +3,10 @@
 //! Only configured origins are allowed; `*` allows all. That is safe, since no request is authorised by a cookie.
 //! Preflights are answered before authentication, because they carry no authorisation.
 
-use actix_cors::Cors;
+use actix_cors::{Cors, CorsError};
 use actix_web::http::header::HeaderName;
+
+use super::problem::Problem;
 
 /// The headers of an answer that a web page may read. The list also has those that every browser shows by default.
 pub const EXPOSED: [HeaderName; 15] = [
@@ -46,6 +48,16 @@ pub fn layer(origins: &[String]) -> Cors {
         };
     }
     cors
+}
+
+/// The problem of a refused preflight.
+pub fn to_problem(error: &CorsError) -> Problem {
+    match error {
+        CorsError::OriginNotAllowed => Problem::forbidden(
+            "pages of this origin may not use this server; its operator allows origins by ROLLBOOK_CORS_ORIGINS",
+        ),
+        other => Problem::bad_request(format!("this is no preflight of a browser: {other}")),
+    }
 }
 
 /// Checks an origin of the settings: a scheme, a host and an optional port, or `*`. Returns it in lower case.

@@ -137,6 +137,16 @@ struct File {
 static FILES: LazyLock<Mutex<HashMap<String, Arc<File>>>> = LazyLock::new(Mutex::default);
 
 impl File {
+    /// A page is asked for again each time, so that it never belongs to another version than the server. What a page loads
+    /// changes with the version of the server only.
+    fn cache_control(&self) -> &'static str {
+        if self.content_type.starts_with("text/html") {
+            "no-cache"
+        } else {
+            "public, max-age=86400"
+        }
+    }
+
     fn new(bytes: Vec<u8>, content_type: &str) -> Result<Self, Problem> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(&bytes).map_err(Problem::internal)?;
@@ -205,7 +215,7 @@ fn respond(request: &HttpRequest, file: &File) -> HttpResponse {
     };
     answer
         .insert_header((header::ETAG, file.etag.to_string()))
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .insert_header((header::CACHE_CONTROL, file.cache_control()))
         .insert_header((header::VARY, "accept-encoding"));
     if is_current {
         return answer.finish();
@@ -331,9 +341,13 @@ mod tests {
         }
         assert_eq!(unpack(&packed[0]).expect("gzip"), plain);
         assert_eq!(packed[0], packed[1]);
+        let caching = |answer: &HttpResponse| answer.headers().get(header::CACHE_CONTROL).cloned();
+        let page = read("", &[]).await.expect("the page");
+        assert_eq!(caching(&page).expect("a value"), "no-cache");
         for sent in [etag.as_str(), etag.trim_start_matches("W/"), "*"] {
             let answer = read(name, &[("if-none-match", sent)]).await.expect("an answer");
             assert_eq!(answer.status(), 304, "{sent}");
+            assert_eq!(caching(&answer).expect("a value"), "public, max-age=86400");
         }
         assert_eq!(
             read(name, &[("if-none-match", "\"x\"")])

@@ -4,13 +4,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use actix_cors::CorsError;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
-use actix_web::{Error, HttpMessage, HttpRequest};
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
 use tracing::Span;
 use tracing_actix_web::RootSpanBuilder;
 
@@ -20,7 +21,7 @@ use super::language::AnswerLanguage;
 use super::problem::{Code, PROBLEM_JSON, Problem};
 use super::request_id::{RequestId, X_REQUEST_ID};
 use super::xapi::alternate;
-use super::{AppState, base_path_of, metrics, xapi};
+use super::{AppState, auth, base_path_of, cors, metrics, xapi};
 
 /// The tracing span of a request, and the one line that the server's log has for it (`docs/logging.md`).
 ///
@@ -73,8 +74,8 @@ impl RootSpanBuilder for RootSpan {
     }
 }
 
-/// Middleware that counts the answer in the metrics and adds the headers of every answer: the request's id, and under
-/// `/xapi` the version (xAPI 1.0.3, Communication 3.3).
+/// Middleware that counts the answer in the metrics and adds the headers of every answer: the request's id, under `/xapi` the
+/// version (xAPI 1.0.3, Communication 3.3), and `Cache-Control` for what belongs to a caller.
 pub async fn count_and_add_headers<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -91,7 +92,12 @@ pub async fn count_and_add_headers<B: MessageBody + 'static>(
         xapi::response_version(response.request(), app_state.options().xapi_unversioned)
     });
     let language = AnswerLanguage::find(response.request()).filter(|_| response.status().is_success());
+    // The answers to callers are about persons: no cache of a browser or a proxy keeps them.
+    let is_personal = auth::needs_caller(response.request().match_info().as_str());
     let headers = response.headers_mut();
+    if is_personal && !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
     if let Some(language) = language {
         language.add_headers(headers);
     }
@@ -165,6 +171,31 @@ pub async fn handle_request<B: MessageBody + 'static>(
     } else {
         response
     })
+}
+
+/// Middleware around that of cross-origin requests, which refuses preflights by plain texts: it makes problems of them.
+pub async fn write_refused_preflight<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let response = next.call(request).await?.map_into_boxed_body();
+    let refusal = response
+        .response()
+        .error()
+        .and_then(|error| error.as_error::<CorsError>());
+    let Some(problem) = refusal.map(cors::to_problem) else {
+        return Ok(response);
+    };
+    let (request, original) = response.into_parts();
+    let mut refused = HttpResponse::from_error(problem);
+    for (name, value) in original
+        .headers()
+        .iter()
+        .filter(|(name, _)| *name == header::VARY)
+    {
+        refused.headers_mut().append(name.clone(), value.clone());
+    }
+    Ok(to_problem_response(ServiceResponse::new(request, refused)))
 }
 
 /// Removes `Content-Encoding: identity`, by which a handler keeps its answer from being compressed. The field must not have
@@ -292,7 +323,6 @@ impl MessageBody for EmptyBody {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::HttpResponse;
     use actix_web::body::to_bytes;
     use actix_web::test::TestRequest;
 

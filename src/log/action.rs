@@ -28,7 +28,7 @@ pub const WAIVED: &str = "https://w3id.org/xapi/adl/verbs/waived";
 pub const SATISFIED: &str = "https://w3id.org/xapi/adl/verbs/satisfied";
 
 macro_rules! actions {
-    ($($(#[$doc:meta])* $variant:ident = $code:literal, $colour:literal, [$($verb:expr),*];)+) => {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, $colour:literal / $dark:literal, [$($verb:expr),*];)+) => {
         /// The action of an activity. Its key is the variant's name in snake case. The codes are stored: a code never
         /// changes its meaning.
         #[derive(
@@ -43,9 +43,14 @@ macro_rules! actions {
         }
 
         impl Action {
-            /// The colour of the label, as `#rrggbb`. It is dark enough for white text.
+            /// The colour of the label on a white page, as `#rrggbb`. It is dark enough for white text on it.
             pub const fn colour(self) -> &'static str {
                 match self { $(Self::$variant => $colour,)+ }
+            }
+
+            /// The colour of the label on a dark page, as `#rrggbb`. It is light enough for black text on it.
+            pub const fn colour_on_dark(self) -> &'static str {
+                match self { $(Self::$variant => $dark,)+ }
             }
 
             /// The public verbs of the action; a written statement has the first one. Every action also has the verb
@@ -59,72 +64,72 @@ macro_rules! actions {
 
 actions! {
     /// Added content to a list or a plan.
-    Added = 1, "#4c51bf", ["http://activitystrea.ms/schema/1.0/add"];
+    Added = 1, "#4c51bf" / "#a5b4fc", ["http://activitystrea.ms/schema/1.0/add"];
     /// Arranged an event.
-    Arranged = 2, "#4c51bf", ["http://id.tincanapi.com/verb/arranged"];
+    Arranged = 2, "#4c51bf" / "#a5b4fc", ["http://id.tincanapi.com/verb/arranged"];
     /// Attended an event, which completes it.
-    Attended = 3, "#1a7f37",
+    Attended = 3, "#1a7f37" / "#4ade80",
         ["http://activitystrea.ms/schema/1.0/attend", "http://adlnet.gov/expapi/verbs/attended"];
     /// Clicked, or otherwise interacted with.
-    Clicked = 4, "#57606a", ["http://adlnet.gov/expapi/verbs/interacted"];
+    Clicked = 4, "#57606a" / "#b1bac4", ["http://adlnet.gov/expapi/verbs/interacted"];
     /// Completed content.
-    Completed = 5, "#1a7f37",
+    Completed = 5, "#1a7f37" / "#4ade80",
         ["http://adlnet.gov/expapi/verbs/completed", PASSED, "http://adlnet.gov/expapi/verbs/mastered",
          SATISFIED, WAIVED];
     /// Enrolled for an event or a course.
-    EnrolledFor = 6, "#0969da",
+    EnrolledFor = 6, "#0969da" / "#79c0ff",
         ["http://adlnet.gov/expapi/verbs/registered",
          "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/enrolled"];
     /// Cancelled an enrolment.
-    Unenrolled = 7, "#9a6700", ["http://id.tincanapi.com/verb/unregistered"];
+    Unenrolled = 7, "#9a6700" / "#e3b341", ["http://id.tincanapi.com/verb/unregistered"];
     /// Ended an attempt without success.
-    Failed = 8, "#cf222e", ["http://adlnet.gov/expapi/verbs/failed"];
+    Failed = 8, "#cf222e" / "#ff9492", ["http://adlnet.gov/expapi/verbs/failed"];
     /// Received a certificate. Its public verbs also mean other awards, see [`Action::may_mean_another_award`].
-    ReceivedCertificateFor = 9, "#116329",
+    ReceivedCertificateFor = 9, "#116329" / "#2dd4bf",
         ["http://activitystrea.ms/schema/1.0/receive", "http://id.tincanapi.com/verb/earned",
          "https://w3id.org/xapi/tla/verbs/achieved"];
     /// Started content.
-    Started = 10, "#0969da",
+    Started = 10, "#0969da" / "#79c0ff",
         ["http://activitystrea.ms/schema/1.0/start", "http://adlnet.gov/expapi/verbs/initialized",
          "http://adlnet.gov/expapi/verbs/launched", "http://adlnet.gov/expapi/verbs/attempted",
          "http://activitystrea.ms/start"];
     /// Changed content.
-    Updated = 11, "#4c51bf", ["http://activitystrea.ms/schema/1.0/update", "http://activitystrea.ms/update"];
+    Updated = 11, "#4c51bf" / "#a5b4fc", ["http://activitystrea.ms/schema/1.0/update", "http://activitystrea.ms/update"];
     /// Viewed content.
-    Viewed = 12, "#57606a",
+    Viewed = 12, "#57606a" / "#b1bac4",
         ["http://id.tincanapi.com/verb/viewed", "http://adlnet.gov/expapi/verbs/experienced"];
     /// Began a session.
-    LoggedIn = 13, "#6e7781",
+    LoggedIn = 13, "#6e7781" / "#c9d1d9",
         ["https://brindlewaye.com/xAPITerms/verbs/loggedin/", "https://w3id.org/xapi/adl/verbs/logged-in",
          "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/login"];
     /// Ended a session.
-    LoggedOut = 14, "#6e7781",
+    LoggedOut = 14, "#6e7781" / "#c9d1d9",
         ["https://brindlewaye.com/xAPITerms/verbs/loggedout/", "https://w3id.org/xapi/adl/verbs/logged-out",
          "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/logout"];
     /// Read an article, a book or a document to the end, which completes it.
-    Read = 15, "#1a7f37", ["http://activitystrea.ms/schema/1.0/read"];
+    Read = 15, "#1a7f37" / "#4ade80", ["http://activitystrea.ms/schema/1.0/read"];
     /// Watched a video to the end, which completes it.
-    Watched = 16, "#1a7f37", ["http://activitystrea.ms/schema/1.0/watch"];
+    Watched = 16, "#1a7f37" / "#4ade80", ["http://activitystrea.ms/schema/1.0/watch"];
     /// Listened to audio to the end, which completes it.
-    ListenedTo = 17, "#1a7f37", ["http://activitystrea.ms/schema/1.0/listen"];
+    ListenedTo = 17, "#1a7f37" / "#4ade80", ["http://activitystrea.ms/schema/1.0/listen"];
     /// Accepted an invitation, terms or a task.
-    Accepted = 18, "#0969da", ["http://activitystrea.ms/schema/1.0/accept"];
+    Accepted = 18, "#0969da" / "#79c0ff", ["http://activitystrea.ms/schema/1.0/accept"];
     /// Was assigned content to learn.
-    Assigned = 19, "#8250df", ["http://activitystrea.ms/schema/1.0/assign"];
+    Assigned = 19, "#8250df" / "#d2a8ff", ["http://activitystrea.ms/schema/1.0/assign"];
     /// Lost an assignment.
-    Unassigned = 20, "#9a6700", [];
+    Unassigned = 20, "#9a6700" / "#e3b341", [];
     /// Downloaded content.
-    Downloaded = 21, "#57606a", ["http://id.tincanapi.com/verb/downloaded"];
+    Downloaded = 21, "#57606a" / "#b1bac4", ["http://id.tincanapi.com/verb/downloaded"];
     /// Submitted an exercise.
-    Submitted = 22, "#0969da", ["http://activitystrea.ms/schema/1.0/submit", "http://activitystrea.ms/submit"];
+    Submitted = 22, "#0969da" / "#79c0ff", ["http://activitystrea.ms/schema/1.0/submit", "http://activitystrea.ms/submit"];
     /// Answered a question.
-    Answered = 23, "#57606a", ["http://adlnet.gov/expapi/verbs/answered"];
+    Answered = 23, "#57606a" / "#b1bac4", ["http://adlnet.gov/expapi/verbs/answered"];
     /// Received a grade.
-    Graded = 24, "#8250df", ["https://w3id.org/xapi/tla/verbs/scored"];
+    Graded = 24, "#8250df" / "#d2a8ff", ["https://w3id.org/xapi/tla/verbs/scored"];
     /// Began a session before the last one ended. Lists hide it unless the filter names it.
-    Visited = 25, "#6e7781", [];
+    Visited = 25, "#6e7781" / "#c9d1d9", [];
     /// Any other verb. The label is the verb's display.
-    Other = 0, "#57606a", [];
+    Other = 0, "#57606a" / "#b1bac4", [];
 }
 
 impl Action {
@@ -337,6 +342,39 @@ mod tests {
             assert!(action.colour().len() == 7 && action.colour().starts_with('#'));
         }
         assert_eq!(Action::ALL.len(), 26);
+    }
+
+    /// The relative luminance of a colour (WCAG 2.2).
+    fn luminance(colour: &str) -> f64 {
+        let channel = |from: usize| {
+            let value = u8::from_str_radix(&colour[from..from + 2], 16).expect("two digits");
+            let value = f64::from(value) / 255.0;
+            if value <= 0.04045 {
+                value / 12.92
+            } else {
+                ((value + 0.055) / 1.055).powf(2.4)
+            }
+        };
+        0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
+    }
+
+    fn contrast(one: &str, other: &str) -> f64 {
+        let (one, other) = (luminance(one), luminance(other));
+        (one.max(other) + 0.05) / (one.min(other) + 0.05)
+    }
+
+    #[test]
+    fn labels_are_readable_on_light_and_on_dark_pages() {
+        assert!((contrast("#ffffff", "#000000") - 21.0).abs() < 0.001);
+        for action in Action::ALL {
+            for (colour, page) in [
+                (action.colour(), "#ffffff"),
+                (action.colour_on_dark(), "#000000"),
+                (action.colour_on_dark(), "#22272e"),
+            ] {
+                assert!(contrast(colour, page) >= 4.5, "{action}: {colour} on {page}");
+            }
+        }
     }
 
     #[test]

@@ -71,6 +71,21 @@ impl Filter {
         }
     }
 
+    /// The window of `stored_at`: the intersection of the windows of [`Filter::each`].
+    pub fn stored_window(&self) -> Window {
+        self.each().fold(Window::default(), |shared, filter| {
+            shared.intersection(filter.own_stored_window())
+        })
+    }
+
+    fn own_stored_window(&self) -> Window {
+        let zone = self.zone();
+        Window {
+            from: self.stored_from.map(|from| from.resolve(zone)),
+            to: self.stored_to.map(|to| to.resolve(zone)),
+        }
+    }
+
     /// The window of `certificate.expires_at` at the moment `now`, if the filter has one: from `now` to the end of the
     /// shortest duration, both included.
     pub fn certificate_window(&self, now: Timestamp) -> Option<Window> {

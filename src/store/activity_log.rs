@@ -4,6 +4,7 @@
 //! It uses `db`, `ingest`, `directory` and `lrs`.
 
 pub(crate) mod answers;
+mod arrival;
 pub(crate) mod attempts;
 pub(crate) mod changes;
 pub(crate) mod completions;

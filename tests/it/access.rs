@@ -1,6 +1,7 @@
 //! Tests of rights: every route with every kind of caller, separate organisations, and invalid tokens
 //! (`docs/specification.md#callers-and-rights`).
 
+mod caching;
 mod challenges;
 mod routes;
 mod tenants;

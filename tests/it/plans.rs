@@ -224,6 +224,8 @@ fn uses_index(plan: &[String], indexes: &[&str]) -> bool {
 }
 
 const TIME: &[&str] = &["activities_time"];
+/// The primary key, by which rows of a range of positions are found.
+const BY_SEQ: &[&str] = &["activities_pkey", "sqlite_autoindex_activities_1"];
 
 #[apply(both_databases)]
 async fn no_page_reads_all_activities(server: &TestServer) {
@@ -302,6 +304,9 @@ async fn no_page_reads_all_activities(server: &TestServer) {
         ("action=visited", &["activities_action", "activities_session"]),
         ("import=ec531277-b57b-4c15-8d91-d292c5b2b8f7", &["activities_import"]),
         ("certificate_expires_within=P1D", &["activities_certificate"]),
+        ("stored_from=2027-01-01", BY_SEQ),
+        ("stored_from=2027-01-01&sort=happened_at", BY_SEQ),
+        ("stored_from=2027-01-01&content=c0005&team=all", BY_SEQ),
         ("certificate_expires_within=P1D&latest=true", &["activities_certificate"]),
         ("content=c0005&latest=true", &["activities_latest_content"]),
         ("content=c0005&latest=true&expired=true", &["activities_latest_content"]),

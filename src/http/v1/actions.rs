@@ -27,14 +27,17 @@ pub struct ActionList {
 /// An action type.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"key": "completed", "label": "Completed", "colour": "#1a7f37",
+    "colour_on_dark": "#4ade80",
     "completes": true, "verbs": ["http://adlnet.gov/expapi/verbs/completed"]}))]
 pub struct ActionType {
     /// The value of the filter `action`.
     pub key: Action,
     /// The label for people.
     pub label: &'static str,
-    /// The colour of its tag, as `#rrggbb`.
+    /// The colour of its label on a light page, as `#rrggbb`. Its contrast with white is at least 4.5.
     pub colour: &'static str,
+    /// The colour of its label on a dark page, as `#rrggbb`. Its contrast with `#22272e` is at least 4.5.
+    pub colour_on_dark: &'static str,
     /// Whether an activity with this action completes the content.
     pub completes: bool,
     /// The IRIs of the verbs with this action. The statement of a short-form activity has the first one.
@@ -59,6 +62,7 @@ async fn list_actions(caller: Caller<SignedIn>, LocalQuery { language, pairs }: 
             key: *action,
             label: action.label_in(language),
             colour: action.colour(),
+            colour_on_dark: action.colour_on_dark(),
             completes: action.completes(),
             verbs: table.verbs(*action).into_iter().map(str::to_owned).collect(),
         })

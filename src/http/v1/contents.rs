@@ -42,6 +42,7 @@ impl KeyedResource for Contents {
     fn read_filter(query: &QueryReader<'_>) -> ContentFilter {
         ContentFilter {
             words: keyed::search_words(query),
+            ids: query.all("id").into_iter().map(str::to_owned).collect(),
             types: keyed::choices(query, "type", LearningType::ALL, LearningType::key),
             content_types: keyed::choices(query, "content_type", ContentFormat::ALL, ContentFormat::key),
             tags: query.all("tag").into_iter().map(str::to_owned).collect(),
@@ -62,6 +63,7 @@ impl KeyedResource for Contents {
     operation_id = "list_contents",
     params(
         ("q" = Option<String>, Query, description = "Words, all of them in the title."),
+        ("id" = Option<Vec<String>>, Query, description = "Contents with any of these ids."),
         ("type" = Option<Vec<LearningType>>, Query, description = "Any of these types."),
         ("content_type" = Option<Vec<ContentFormat>>, Query, description = "Any of these content types."),
         ("tag" = Option<Vec<String>>, Query, description = "Any of these tags."),

@@ -56,6 +56,7 @@ impl KeyedResource for Users {
         };
         UserFilter {
             words: keyed::search_words(query),
+            ids: query.values("id"),
             active: query.flag("active"),
             include_sub_teams: team_flag("include_sub_teams"),
             primary_team_only: team_flag("primary_team_only"),
@@ -78,7 +79,8 @@ impl KeyedResource for Users {
     tag = "directory",
     operation_id = "list_users",
     params(
-        ("q" = Option<String>, Query, description = "Words, all of them in a name, the e-mail address or the id."),
+        ("q" = Option<String>, Query, description = "Words, all of them in a name, the e-mail address, the job title or the id."),
+        ("id" = Option<Vec<String>>, Query, description = "Users with any of these ids."),
         ("active" = Option<bool>, Query, description = "Active users only, or deactivated ones only."),
         ("team" = Option<Vec<String>>, Query, description = "Members of any of these teams."),
         ("include_sub_teams" = Option<bool>, Query, description = "With `team`: members of the teams below count too."),

@@ -132,13 +132,15 @@ pub enum FilterSet {
 }
 
 /// The filters by activity that the records of one content have.
-const OF_ONE_CONTENT: [&str; 6] = [
+const OF_ONE_CONTENT: [&str; 8] = [
     "result",
     "source",
     "device_type",
     "origin",
     "import",
     "bulk_import",
+    "stored_from",
+    "stored_to",
 ];
 
 impl FilterSet {

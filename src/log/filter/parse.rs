@@ -242,16 +242,24 @@ fn parse_filter(reader: &mut ParameterReader<'_>, context: &ParseContext<'_>) ->
     if filter.period.is_some() && (filter.from.is_some() || filter.to.is_some()) {
         reader.fault("period", "replaces `from` and `to`; send either it or them");
     }
-    if is_empty_window(&filter, context) {
+    if is_empty_window(filter.from, filter.to, &filter, context) {
         reader.fault("from", "must be before `to`; no time is in between");
+    }
+    if is_empty_window(filter.stored_from, filter.stored_to, &filter, context) {
+        reader.fault("stored_from", "must be before `stored_to`; no time is in between");
     }
     refuse_flags_without_team(reader, &filter, context);
     filter
 }
 
-/// Whether no moment is between `from` and `to`.
-fn is_empty_window(filter: &Filter, context: &ParseContext<'_>) -> bool {
-    let (Some(from), Some(to)) = (filter.from, filter.to) else {
+/// Whether no moment is between `from` and `to`, which are values of the filter.
+fn is_empty_window(
+    from: Option<Moment>,
+    to: Option<Moment>,
+    filter: &Filter,
+    context: &ParseContext<'_>,
+) -> bool {
+    let (Some(from), Some(to)) = (from, to) else {
         return false;
     };
     match (from, to) {

@@ -108,6 +108,10 @@ filters! {
     "origin" => origins: Vec<Origin>, ACTIVITY;
     /// Ids of bulk imports.
     "import" => imports: Vec<Uuid>, ACTIVITY;
+    /// The earliest time of arrival (`stored_at`), before `stored_to`: RFC 3339, or a date, which begins at midnight in `tz`.
+    "stored_from" => stored_from: Option<Moment>, ACTIVITY.example("2026-01-01T09:30:00.123Z");
+    /// The first time of arrival after the window: RFC 3339, or a date.
+    "stored_to" => stored_to: Option<Moment>, ACTIVITY.example("2026-02-01");
     /// Words that the content's title must contain; if repeated, all words of any value. At most 100 titles with 200
     /// words together.
     "title" => titles: Vec<TitleSearch>, CONTENT;

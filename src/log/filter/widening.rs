@@ -39,6 +39,7 @@ impl Filter {
             && self.has_title_of(other)
             && self.expires_within(other)
             && self.window_is_within(other, now)
+            && self.stored_window_is_within(other)
     }
 
     /// Whether every title with the words of one of this filter's searches has the words of one of the other's.
@@ -81,12 +82,24 @@ impl Filter {
             }
         }
     }
+
+    fn stored_window_is_within(&self, other: &Self) -> bool {
+        let (own, other) = (self.own_stored_window(), other.own_stored_window());
+        let begins_later = other
+            .from
+            .is_none_or(|from| own.from.is_some_and(|own| from <= own));
+        let ends_earlier = other.to.is_none_or(|to| own.to.is_some_and(|own| own <= to));
+        begins_later && ends_earlier
+    }
 }
 
 /// Whether a parameter is compared by a rule of its own, because its values are no plain list.
 fn has_own_rule(parameter: &Parameter) -> bool {
     parameter.traits.subject == Subject::Time
-        || matches!(parameter.name, "title" | "certificate_expires_within")
+        || matches!(
+            parameter.name,
+            "title" | "certificate_expires_within" | "stored_from" | "stored_to"
+        )
 }
 
 /// Whether the condition of a parameter with `values` implies the one with `others`.
@@ -143,6 +156,11 @@ mod tests {
         ("action=completed", ""),
         ("action=completed", "action=completed,visited"),
         ("completed=true", ""),
+        ("stored_from=2026-01-02", "stored_from=2026-01-01"),
+        (
+            "stored_from=2026-01-02&stored_to=2026-01-03",
+            "stored_to=2026-01-03",
+        ),
         ("expired=false", ""),
         ("result=passed", "result=passed,failed"),
         ("team=a", "team=a&include_sub_teams=true"),
@@ -238,6 +256,7 @@ mod tests {
                 "origin" => "api",
                 "result" => "passed",
                 "certificate_expires_within" => "P1D",
+                "stored_from" | "stored_to" => "2026-01-01",
                 _ if parameter.kind == ValueKind::Boolean => "true",
                 _ => "x",
             };

@@ -90,6 +90,7 @@ pub(crate) fn push_row_filters(sql: &mut Sql, filter: &Filter, now: Timestamp) {
         push_latest(sql);
     }
     push_window(sql, "a.happened_at", filter.window(now));
+    push_window(sql, "a.stored_at", filter.stored_window());
     if let Some(window) = filter.certificate_window(now) {
         push_window(sql, "a.certificate_expires_at", window);
     }

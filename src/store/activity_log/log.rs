@@ -373,9 +373,22 @@ impl Store {
         if contents.as_ref().is_some_and(Vec::is_empty) {
             return Ok(None);
         }
-        let path = path.unwrap_or_else(|| self.access_path(filter, &persons, contents.as_deref()));
-        let mut sql = select_rows(org, columns);
+        let arrival = match path {
+            Some(_) => None,
+            None => self.find_arrival(org, filter).await?,
+        };
+        let narrow = arrival.filter(|arrival| arrival.is_narrow);
+        let path = path
+            .or(narrow.map(|_| AccessPath::BY_SEQ))
+            .unwrap_or_else(|| self.access_path(filter, &persons, contents.as_deref()));
+        let mut sql = match narrow {
+            Some(arrival) if self.db().engine() == Engine::Postgres => arrival.select_within(org, columns),
+            _ => select_rows(org, columns),
+        };
         sql.push(path.index).push(" WHERE a.org = $1");
+        if let Some(arrival) = arrival {
+            arrival.push(&mut sql, "a.seq");
+        }
         push_persons(&mut sql, path.person, persons);
         if let Some(contents) = contents {
             push_any(&mut sql, path.content, contents);

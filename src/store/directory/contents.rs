@@ -137,6 +137,9 @@ impl Collection for Contents {
     ) -> Result<(), StoreError> {
         sql.push(" AND c.listed");
         push_words(sql, "c.title_folded", &filter.words);
+        if !filter.ids.is_empty() {
+            Self::push_ids(sql, filter.ids.clone());
+        }
         if !filter.types.is_empty() {
             let codes: Vec<i16> = filter.types.iter().map(|value| value.code()).collect();
             sql.push(" AND c.type").any_of(codes);

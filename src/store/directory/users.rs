@@ -120,6 +120,9 @@ impl Collection for Users {
         filter: &UserFilter,
     ) -> Result<(), StoreError> {
         push_words(sql, "u.search", &filter.words);
+        if !filter.ids.is_empty() {
+            Self::push_ids(sql, texts(&filter.ids));
+        }
         if let Some(active) = filter.active {
             sql.push(" AND u.active = ").bind(active);
         }
@@ -363,7 +366,7 @@ async fn refuse_without_owner(tx: &mut OrgTx, planned: &[Planned<'_, Users>]) ->
 
 /// The text that the words of `q` are searched in. A word has no line break, so it cannot match across two facts.
 fn search_text(user: &User) -> String {
-    let names = [&user.first_name, &user.last_name, &user.email];
+    let names = [&user.first_name, &user.last_name, &user.email, &user.job_title];
     let mut facts: Vec<&str> = names.into_iter().flatten().map(String::as_str).collect();
     facts.push(user.id.as_str());
     fold(&facts.join("\n"))

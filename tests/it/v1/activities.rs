@@ -4,6 +4,7 @@
 //! and attempts, [`awards`] certificates and cmi5, [`names`] titles and types, [`reading`] the log:
 //! filters, pages and deletion, [`times`] times and scores. Permissions are tested in `access.rs`, bad input in `hostile.rs`.
 
+mod arrival;
 mod awards;
 mod forms;
 mod names;

@@ -66,6 +66,8 @@ async fn contents_are_filtered(server: &TestServer) {
         ("type=quiz&type=item", "a b"),
         ("content_type=video", "b"),
         ("tag=hot&tag=none", "a"),
+        ("id=c&id=a&id=none", "a c"),
+        ("id=c&archived=false", ""),
         ("tag=safety&archived=true", "c"),
         ("archived=false", "a b"),
     ] {

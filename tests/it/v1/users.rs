@@ -282,7 +282,11 @@ async fn users_are_filtered_and_paged(server: &TestServer) {
     admin.post("/v1/groups/batch", &[group("g1"), group("g2")]).await.expect(200);
     let users = [
         user("a").set("first_name", "Ödön").set("role", "admin").set("primary_team", "t1"),
-        user("b").set("email", "bea@example.org").set("teams", json!(["t2", "t1"])).set("manager", "a"),
+        user("b")
+            .set("email", "bea@example.org")
+            .set("job_title", "Head of Safety")
+            .set("teams", json!(["t2", "t1"]))
+            .set("manager", "a"),
         user("c").set("groups", json!(["g1"])).set("active", false).set("manager", "b"),
         user("d").set("groups", json!(["g1", "g2"])).set("role", "hr").set("last_name", "100%_sure"),
     ];
@@ -291,6 +295,10 @@ async fn users_are_filtered_and_paged(server: &TestServer) {
         ("q=%C3%B6D%C3%96n+example", "a"),
         ("q=BEA%40", "b"),
         ("q=%25_", "d"),
+        ("q=safety+BEA", "b"),
+        ("id=c&id=a", "a c"),
+        ("id=a&active=false", ""),
+        ("id=a&id=none", "a"),
         ("q=x_y", ""),
         ("active=false", "c"),
         ("active=true", "a b d"),

@@ -77,6 +77,10 @@ fn other_origins_cannot_read_answers() {
             for origin in [OTHER, "null", "https://learn.example.org.evil.example"] {
                 let answer = preflight(server, origin, "GET", STATEMENTS, "authorization").await;
                 assert!(answer.status >= 400, "{origin}");
+                assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{origin}");
+                let problem = answer.json();
+                assert_eq!(problem["status"], answer.status, "{origin}");
+                assert_eq!(problem["request_id"].as_str(), answer.header("x-request-id"), "{origin}");
                 let admin = admin_token(server);
                 let headers = [("origin", origin), ("authorization", admin.as_str()), (VERSION, "1.0.3")];
                 // The server answers the request, because other clients may send any origin.

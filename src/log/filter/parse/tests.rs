@@ -87,6 +87,8 @@ fn parameters_reach_their_fields_and_come_back() {
         ("device_type", "api"),
         ("origin", "manual"),
         ("import", "0190a000-0000-7000-8000-000000000001"),
+        ("stored_from", "2026-01-02"),
+        ("stored_to", "2026-02-01T00:00:00Z"),
         ("title", "Fire Safety"),
         ("completed", "true"),
         ("expired", "false"),
@@ -117,6 +119,9 @@ fn parameters_reach_their_fields_and_come_back() {
     let window = filter.window(query.now);
     assert_eq!(window.from, Some(parse_time("2025-12-31T18:15:00Z")));
     assert_eq!(window.to, Some(parse_time("2026-01-31T09:30:00.123456Z")));
+    let stored = filter.stored_window();
+    assert_eq!(stored.from, Some(parse_time("2026-01-01T18:15:00Z")));
+    assert_eq!(stored.to, Some(parse_time("2026-02-01T00:00:00Z")));
     let certificate = filter.certificate_window(query.now).unwrap();
     let then = parse_time("2026-03-14T20:00:00Z");
     assert!(certificate.contains(query.now) && certificate.contains(then));

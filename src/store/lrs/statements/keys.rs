@@ -121,7 +121,7 @@ impl Store {
 
     /// Finds the last position in the order of recording that was stored at this moment or before. The times of storing
     /// never decrease along this order, so a binary search finds it, in about forty steps by the primary key.
-    async fn last_position_at(&self, org: i64, moment: Timestamp) -> Result<i64, StoreError> {
+    pub(crate) async fn last_position_at(&self, org: i64, moment: Timestamp) -> Result<i64, StoreError> {
         const MIDDLE: &str = "(p.low + p.high) / 2";
         let in_time = format!(
             "(SELECT s.stored FROM statements s WHERE s.org = p.org AND s.seq >= {MIDDLE} ORDER BY s.seq LIMIT 1) <= $2"
