@@ -96,6 +96,37 @@ pub struct DatabaseArgs {
     #[arg(value_name = "ADDRESS", value_parser = parse_secret)]
     pub database: SecretString,
 
+    /// What lends the connections to PostgreSQL
+    ///
+    /// `transaction`: a pooler that lends a connection for each transaction, such as pgbouncer with
+    /// `pool_mode = transaction`. Then nothing outlives a transaction: each query runs in one, no prepared statement has a
+    /// name, and replicas know of each other's commits after half a second. A pooler with `pool_mode = session` needs
+    /// `none`.
+    #[arg(
+        long,
+        env = "ROLLBOOK_DATABASE_POOLER",
+        default_value = "none",
+        value_name = "KIND"
+    )]
+    pub database_pooler: DatabasePooler,
+
+    /// A replica of PostgreSQL for reads of the log, exports, summaries and statements, as an address like `--database`
+    ///
+    /// A read goes there only if the replica has everything that was stored before the read; otherwise to `--database`.
+    #[arg(long, env = "ROLLBOOK_DATABASE_READ", hide_env_values = true)]
+    #[arg(value_name = "ADDRESS", value_parser = parse_secret)]
+    pub database_read: Option<SecretString>,
+
+    /// How long a read waits for a replica that is late before it goes to `--database`, in milliseconds
+    #[arg(
+        long,
+        env = "ROLLBOOK_DATABASE_READ_WAIT_MILLISECONDS",
+        default_value_t = 200,
+        value_name = "MILLISECONDS"
+    )]
+    #[arg(value_parser = clap::value_parser!(u64).range(0..=10_000))]
+    pub database_read_wait_milliseconds: u64,
+
     /// The maximum number of connections to the database
     ///
     /// On SQLite these are readers; there is one writer in addition. On PostgreSQL, `serve` has one connection in addition,
@@ -164,11 +195,26 @@ pub struct DatabaseArgs {
     pub verbs: Option<PathBuf>,
 }
 
+/// What lends the connections to PostgreSQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DatabasePooler {
+    /// Nothing, or a pooler that lends a connection for as long as it is open.
+    None,
+    /// A pooler that lends a connection for each transaction.
+    Transaction,
+}
+
 impl DatabaseArgs {
     /// The settings of the store.
     pub fn settings(&self) -> DatabaseSettings {
         let mut settings = DatabaseSettings::new(self.database.expose_secret());
         settings.connections = self.database_connections;
+        settings.behind_transaction_pooler = self.database_pooler == DatabasePooler::Transaction;
+        settings.read_url = self
+            .database_read
+            .as_ref()
+            .map(|url| url.expose_secret().to_owned());
+        settings.read_wait = Duration::from_millis(self.database_read_wait_milliseconds);
         settings.wait = Duration::from_secs(self.database_wait);
         settings.sqlite_cache_bytes = self.sqlite_cache_bytes;
         settings.query_timeout = Duration::from_secs(self.database_query_timeout_seconds);

@@ -36,6 +36,7 @@ pub mod columns;
 pub mod csv;
 pub mod file_links;
 mod headings;
+pub mod metrics;
 pub mod multipart;
 pub mod ndjson;
 pub mod people;

@@ -15,6 +15,7 @@ mod listen;
 mod phase;
 mod requests;
 mod stream;
+mod waiting;
 
 use std::future::Future;
 use std::io;
@@ -31,6 +32,7 @@ use crate::http::{self, AppState, health, metrics};
 use crate::imports::Importer;
 use crate::reports::sender::Sender;
 use deadlines::Deadlines;
+pub use waiting::answer_until;
 
 /// The settings of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,6 +220,14 @@ async fn background(app_state: Data<AppState>, stop: watch::Receiver<bool>) {
         }
     };
     let store = app_state.store().clone();
+    let measure = async {
+        loop {
+            if let Err(error) = store.measure_backlog().await {
+                tracing::debug!(%error, "the backlog could not be counted");
+            }
+            tokio::time::sleep(metrics::BACKLOG_EVERY).await;
+        }
+    };
     tokio::join!(
         app_state.keys().clone().refresh_loop(stopped()),
         async {
@@ -237,6 +247,9 @@ async fn background(app_state: Data<AppState>, stop: watch::Receiver<bool>) {
         },
         async {
             tokio::select! { () = stopped() => {}, () = upkeep => {} }
+        },
+        async {
+            tokio::select! { () = stopped() => {}, () = measure => {} }
         },
     );
 }

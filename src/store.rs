@@ -61,6 +61,8 @@ pub use db::database::{DEFAULT_SQLITE_CACHE_BYTES, DatabaseSettings};
 pub use db::migrations::SchemaState;
 pub use db::organisations::{CallerFacts, Organisation};
 pub use db::page_rows::PageLimits;
+pub use db::pool_metrics::{CONNECTIONS, LOST, MAX_CONNECTIONS, WAIT_SECONDS};
+pub use db::replica::REPLICA_READS;
 pub use db::row_stream::SkippedRows;
 pub use db::sqlite_file::ServingLock;
 pub use db::sqlite_file::file_of;
@@ -89,7 +91,9 @@ pub use imports::{ImportStatus, StoredImport, StoredRejection};
 pub use ingest::attachments::NewAttachment;
 pub use ingest::cmi5::WaiveRefusal;
 pub use ingest::completion_check::CompletionCheck;
-pub use ingest::recorder::{Recorder, RecorderOptions};
+pub use ingest::recorder::{
+    BATCH_RECORDS, QUEUE_SECONDS, RECORDS, Recorder, RecorderOptions, WAITING, WRITE_SECONDS,
+};
 pub use ingest::submission::{
     CompletionMark, IdConflict, ImportStep, Incoming, RecordError, Recorded, Rejection, Sameness, Submission,
 };
@@ -101,6 +105,7 @@ pub use lrs::documents::{
 };
 pub use lrs::statements::forwarding::RecordPart;
 pub use lrs::statements::{StatementQuery, StoredRecord, Voidedness};
+pub use reports::backlog::BACKLOG;
 pub use reports::deliveries::{DeliveryWithRecipients, StoredDelivery, StoredRecipient};
 pub use reports::link_keys::LinkedRun;
 pub use reports::report_keys::{MAX_REPORT_KEYS, OpenedByKey, StoredReportKey};

@@ -33,6 +33,9 @@ pub const REFRESH_EVERY: Duration = Duration::from_secs(5 * 60);
 /// unknown keys.
 pub const RETRY_EVERY: Duration = Duration::from_secs(10);
 
+/// The number of times that a key set was read again, by `outcome`: `read`, `failed`.
+pub const KEY_SETS: &str = "rollbook_key_set_reads_total";
+
 /// The maximum duration of a fetch.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -140,7 +143,10 @@ impl KeySet {
 
     /// Reads the set again. If that fails, the old keys stay.
     pub(crate) async fn refresh(&self) {
-        match self.source.read().await {
+        let read = self.source.read().await;
+        let outcome = if read.is_ok() { "read" } else { "failed" };
+        metrics::counter!(KEY_SETS, "outcome" => outcome).increment(1);
+        match read {
             Ok(keys) => {
                 if keys.is_empty() {
                     // The issuer has withdrawn its keys.

@@ -1,6 +1,7 @@
 //! `rollbook serve`: serves the API until the process is told to stop.
 
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
 use clap::Args;
 use ipnet::IpNet;
@@ -12,7 +13,12 @@ use crate::config::{MailArgs, ServeSettings};
 use crate::http::AppState;
 use crate::reports::sender::{Sender, SenderOptions};
 use crate::server::{self, Listeners};
-use crate::store::{Store, StoredCredential};
+use crate::store::{Store, StoreError, StoredCredential};
+
+/// The first pause before a database that cannot be reached is tried again. It doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause before a database that cannot be reached is tried again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// The arguments of `rollbook serve`.
 #[derive(Debug, Args)]
@@ -49,7 +55,10 @@ pub async fn serve(
             .map(|address| listen(address, "--metrics-listen (ROLLBOOK_METRICS_LISTEN)"))
             .transpose()?,
     };
-    let store = open_store(&settings.database).await?;
+    let mut shutdown = Box::pin(shutdown);
+    let Some(store) = open_reachable_store(settings, &listeners, &mut shutdown).await? else {
+        return Ok(());
+    };
     let _lock = store.lock_for_serving()?;
     check_schema(&store, settings.server.migrate || store.migrates_itself()).await?;
     if let Some(credential) = bootstrap {
@@ -79,6 +88,43 @@ pub async fn serve(
     reloading.abort();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Opens the store. While the database cannot be reached, requests are answered with 503, and it is tried again. `None` if
+/// the server is told to stop meanwhile.
+async fn open_reachable_store(
+    settings: &ServeSettings,
+    listeners: &Listeners,
+    shutdown: impl Future<Output = ()>,
+) -> Result<Option<Store>, CliError> {
+    let unreachable = match open_store(&settings.database).await {
+        Err(CliError::Store(error @ StoreError::Unreachable { .. })) => error,
+        opened => return opened.map(Some),
+    };
+    let address = listeners.api.local_addr()?;
+    tracing::error!(%address, "{unreachable}; requests are answered with 503 until it answers");
+    let reopen = async {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            match open_store(&settings.database).await {
+                Err(CliError::Store(error @ StoreError::Unreachable { .. })) => tracing::warn!("{error}"),
+                opened => return opened,
+            }
+        }
+    };
+    let opened = async {
+        tokio::select! {
+            () = shutdown => None,
+            opened = reopen => Some(opened),
+        }
+    };
+    let opened = server::answer_until(&settings.server_settings(), listeners, opened).await?;
+    if opened.is_some() {
+        tracing::info!("the database answers");
+    }
+    opened.transpose()
 }
 
 /// Logs a warning if other machines may reach the API without a proxy that ends TLS. The server itself does not end TLS.

@@ -12,6 +12,7 @@ use futures_util::{Stream, StreamExt};
 
 use crate::store::{SkippedRows, StoreError};
 
+use super::metrics::EndOfExport;
 use super::{ExportError, Transfer, queue};
 
 /// The size of a block. A block is sent after the line that reaches this size.
@@ -94,10 +95,15 @@ impl Blocks {
             }
             writer.finish(result);
         });
-        reader.wait_for_first().await?;
-        let blocks = stream::unfold(reader, |reader| async move {
-            let block = reader.next().await?;
-            Some((block, reader))
+        let mut end = EndOfExport::new(Arc::clone(&count));
+        if let Err(error) = reader.wait_for_first().await {
+            end.note(Some(&Err::<(), _>(&error)));
+            return Err(error);
+        }
+        let blocks = stream::unfold((reader, end), |(reader, mut end)| async move {
+            let block = reader.next().await;
+            end.note(block.as_ref());
+            Some((block?, (reader, end)))
         });
         Ok(Self {
             blocks: blocks.boxed(),

@@ -61,6 +61,8 @@ pub const LAUNCH_TOKEN_PARAMETER: &str = "access_token";
 pub struct Caller<A> {
     app_state: Data<AppState>,
     verified: Arc<VerifiedCaller>,
+    /// The store that reads from the replica, after [`Caller::on_replica`].
+    on_replica: Option<Store>,
     action: PhantomData<fn() -> A>,
 }
 
@@ -125,7 +127,15 @@ impl<A> Caller<A> {
 
     /// The store.
     pub fn store(&self) -> &Store {
-        self.app_state.store()
+        self.on_replica.as_ref().unwrap_or(self.app_state.store())
+    }
+
+    /// The same caller, with a store that reads from the replica if there is one. For costly reads that do not write.
+    pub async fn on_replica(mut self) -> Self {
+        if self.app_state.store().has_replica() {
+            self.on_replica = Some(self.app_state.store().on_replica().await);
+        }
+        self
     }
 
     /// The key that encrypts cursors.
@@ -184,6 +194,7 @@ pub fn find_caller<A: Action>(request: &HttpRequest) -> Result<Caller<A>, Proble
     Ok(Caller {
         app_state,
         verified,
+        on_replica: None,
         action: PhantomData,
     })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::web::Data;
+use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use tokio::time::Instant;
@@ -232,6 +232,30 @@ async fn read_readiness(app_state: Data<AppState>, pairs: QueryPairs, request: H
         reads: OK,
         writes,
     }))
+}
+
+/// The routes of a server that waits for its database.
+pub fn waiting_routes(config: &mut ServiceConfig) {
+    config
+        .route("/health/live", web::get().to(read_liveness))
+        .route("/health/ready", web::get().to(refuse_readiness))
+        .default_service(web::to(refuse_while_waiting));
+}
+
+fn waiting_problem() -> Problem {
+    Problem::new(
+        Code::DatabaseUnavailable,
+        "the server has started and waits for its database; try again in a few seconds",
+    )
+    .with_header(header::RETRY_AFTER, HeaderValue::from(RETRY_SECONDS))
+}
+
+async fn refuse_readiness(request: HttpRequest) -> Answer {
+    Obstacle::of_everything(waiting_problem()).into_response(&request)
+}
+
+async fn refuse_while_waiting() -> Answer {
+    Err(waiting_problem())
 }
 
 /// Checks that the database answers with the schema of this version.

@@ -82,7 +82,9 @@ pub async fn count_and_add_headers<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<B>, Error> {
     let began = Instant::now();
     let method = request.method().clone();
+    let in_flight = metrics::RequestInFlight::begin();
     let mut response = next.call(request).await?;
+    drop(in_flight);
     let route = response.request().match_pattern();
     metrics::count_answer(&method, route, response.status(), began.elapsed());
     let id = RequestId::from_request(response.request()).and_then(|id| id.header_value());
@@ -223,6 +225,7 @@ fn to_problem_response(response: ServiceResponse<BoxBody>) -> ServiceResponse<Bo
         return response;
     }
     let problem = problem.unwrap_or_else(|| problem_from_status(&response));
+    metrics::count_problem(problem.code());
     if response.status().is_server_error() && !problem.is_refusal() {
         let cause = problem.cause().unwrap_or("unknown");
         tracing::error!(code = problem.code().slug(), cause, "failed");

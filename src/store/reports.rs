@@ -2,6 +2,7 @@
 //!
 //! It uses all other folders of the store.
 
+pub(crate) mod backlog;
 pub(crate) mod deliveries;
 pub(crate) mod link_keys;
 pub(crate) mod report_keys;

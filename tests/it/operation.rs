@@ -12,7 +12,10 @@ use crate::support::server::run_with_database;
 use crate::support::{Database, apply, both_databases};
 
 mod independence;
+mod pooler;
+mod replica;
 mod start;
+mod waiting;
 
 const KEY: &str = "integration";
 const SECRET: &str = "a-secret-of-a-test-with-enough-length";

@@ -20,9 +20,11 @@ pub mod browser;
 pub mod builders;
 pub mod database;
 pub mod events;
+pub mod helpers;
 pub mod http;
 pub mod openapi;
 pub mod outbox;
+
 pub mod process;
 pub mod proxy;
 pub mod random;

@@ -210,7 +210,7 @@ impl From<StoreError> for Problem {
                 Code::Unavailable,
                 "the server is stopping; nothing was stored, try again in a few seconds",
             ),
-            StoreError::Unavailable(_) | StoreError::Disconnected(_) => (
+            StoreError::Unavailable(_) | StoreError::Disconnected(_) | StoreError::Unreachable { .. } => (
                 Code::DatabaseUnavailable,
                 "the database cannot be reached or is overloaded; nothing was stored, try again in a few seconds",
             ),

@@ -104,6 +104,7 @@ async fn list_activities(
     request: HttpRequest,
     LocalQuery { language, pairs }: LocalQuery,
 ) -> Answer {
+    let caller = caller.on_replica().await;
     let binding = CursorBinding::new(&caller, &request).await?;
     let query = Query::parse(pairs.as_slice(), &parse_context(&caller, Some(binding.paging())))?;
     let scope = query.asked_scope;
@@ -124,6 +125,7 @@ async fn list_my_activities(
     request: HttpRequest,
     LocalQuery { language, pairs }: LocalQuery,
 ) -> Answer {
+    let caller = caller.on_replica().await;
     let binding = CursorBinding::new(&caller, &request).await?;
     let context = ParseContext {
         scope: false,
@@ -150,6 +152,7 @@ async fn list_user_activities(
     id: web::Path<UserId>,
     LocalQuery { language, pairs }: LocalQuery,
 ) -> Answer {
+    let caller = caller.on_replica().await;
     let id = id.into_inner();
     let reach = caller
         .principal()

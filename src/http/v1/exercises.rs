@@ -90,6 +90,7 @@ async fn list_attempts(
     content: web::Path<String>,
     pairs: QueryPairs,
 ) -> Answer {
+    let caller = caller.on_replica().await;
     let key = caller.cursor_key().await?;
     let mut query = ContentQuery::parse(&caller, &pairs, Some(Paging { key, binding: "" }), &[])?;
     let path = format!("/v1/exercises/{content}/attempts");
@@ -192,6 +193,7 @@ pub(super) async fn export_attempts(
     content: web::Path<String>,
     FileQuery { language, pairs }: FileQuery,
 ) -> Answer {
+    let caller = caller.on_replica().await;
     let mut query = ContentQuery::parse(&caller, &pairs, None, &["bom", "raw"])?;
     let options = query.file_options(language)?;
     let date = local_date(query.now, query.query.filter.zone());

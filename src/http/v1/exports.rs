@@ -90,6 +90,7 @@ pub(super) async fn export_csv(
     caller: Caller<ReadActivities>,
     FileQuery { language, pairs }: FileQuery,
 ) -> Answer {
+    let caller = caller.on_replica().await;
     let query = parse_query(&caller, &pairs, &["columns", "bom", "raw"])?;
     let options = csv_options(&query, language)?;
     let question = caller.scoped(query.asked_scope, &query.filter)?;
@@ -130,6 +131,7 @@ pub(super) async fn export_ndjson(
     caller: Caller<ReadActivities>,
     LocalQuery { language, pairs }: LocalQuery,
 ) -> Answer {
+    let caller = caller.on_replica().await;
     let query = parse_query(&caller, &pairs, &[])?;
     let question = caller.scoped(query.asked_scope, &query.filter)?;
     let transfer = caller

@@ -31,6 +31,7 @@ routes! {
     responses((status = 200, description = "One facet for each filter.", body = Facets))
 )]
 async fn list_facets(caller: Caller<ReadActivities>, LocalQuery { language, pairs }: LocalQuery) -> Answer {
+    let caller = caller.on_replica().await;
     let context = ParseContext {
         sort: false,
         paging: None,

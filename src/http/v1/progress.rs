@@ -156,6 +156,7 @@ async fn list_progress(
     id: web::Path<String>,
     pairs: QueryPairs,
 ) -> Answer {
+    let caller = caller.on_replica().await;
     let key = caller.cursor_key().await?;
     let query = parse_query(
         &caller,
@@ -267,6 +268,7 @@ pub(super) async fn export_progress(
     id: web::Path<String>,
     FileQuery { language, pairs }: FileQuery,
 ) -> Answer {
+    let caller = caller.on_replica().await;
     let query = parse_query(&caller, &pairs, None, &["bom", "raw", EXPIRES_WITHIN])?;
     let now = query.now;
     let mut errors = ParameterErrors::default();

@@ -179,6 +179,7 @@ async fn list_responses(
     content: web::Path<String>,
     pairs: QueryPairs,
 ) -> Answer {
+    let caller = caller.on_replica().await;
     let key = caller.cursor_key().await?;
     let mut query = ContentQuery::parse(&caller, &pairs, Some(Paging { key, binding: "" }), &[SHAPE])?;
     let shape = parse_shape(&query)?;
@@ -378,6 +379,7 @@ pub(super) async fn export_responses(
     content: web::Path<String>,
     FileQuery { language, pairs }: FileQuery,
 ) -> Answer {
+    let caller = caller.on_replica().await;
     let mut query = ContentQuery::parse(&caller, &pairs, None, &[SHAPE, "bom", "raw"])?;
     let (shape, options) = (parse_shape(&query)?, query.file_options(language)?);
     let date = local_date(query.now, query.query.filter.zone());
@@ -419,6 +421,7 @@ async fn list_questions(
     content: web::Path<String>,
     pairs: QueryPairs,
 ) -> Answer {
+    let caller = caller.on_replica().await;
     let mut query = ContentQuery::parse_filters(&caller, &pairs)?;
     let records = query.find_records(&caller, &content, RecordKind::Answers).await?;
     let limit = &caller.app_state().concurrency().counts;

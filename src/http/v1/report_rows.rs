@@ -59,6 +59,7 @@ async fn list_report_activities(
     id: web::Path<String>,
     LocalQuery { language, pairs }: LocalQuery,
 ) -> Answer {
+    let caller = caller.on_replica().await;
     let report = find_report(&caller, &id).await?;
     let binding = CursorBinding::new(&caller, &request).await?;
     let (added, opened) = open(
@@ -89,6 +90,7 @@ pub(super) async fn export_report_csv(
     id: web::Path<String>,
     FileQuery { language, pairs }: FileQuery,
 ) -> Answer {
+    let caller = caller.on_replica().await;
     let report = find_report(&caller, &id).await?;
     let (added, opened) = open(&caller, &report, &pairs, export_context(&caller, &["bom", "raw"]))?;
     let options = CsvOptions {
@@ -139,6 +141,7 @@ pub(super) async fn export_report_ndjson(
     id: web::Path<String>,
     LocalQuery { language, pairs }: LocalQuery,
 ) -> Answer {
+    let caller = caller.on_replica().await;
     let report = find_report(&caller, &id).await?;
     let (_, opened) = open(&caller, &report, &pairs, export_context(&caller, &[]))?;
     let transfer = caller

@@ -53,6 +53,7 @@ async fn summarise_activities(
     caller: Caller<ReadActivities>,
     LocalQuery { language, pairs }: LocalQuery,
 ) -> Answer {
+    let caller = caller.on_replica().await;
     let (by, query) = parse_query(&caller, &pairs)?;
     let scoped = caller.scoped(query.asked_scope, &query.filter)?;
     let _permit = caller

@@ -68,6 +68,7 @@ async fn read_timeline(
     id: web::Path<UserId>,
     LocalQuery { language, pairs }: LocalQuery,
 ) -> Answer {
+    let caller = caller.on_replica().await;
     let id = id.into_inner();
     let reach = caller
         .principal()

@@ -139,6 +139,7 @@ async fn read_statements(
     // Read before the statements: what is stored meanwhile is stored after this moment. Errors have the header too.
     let through = caller.store().consistent_through(caller.org()).await?;
     let through = HeaderValue::from_str(&through.to_string()).map_err(Problem::internal)?;
+    let caller = caller.on_replica().await;
     match read::read(&caller, &request, &query).await {
         Ok(mut response) => {
             response.headers_mut().insert(CONSISTENT_THROUGH, through);

@@ -22,7 +22,9 @@ use tokio::time::Instant;
 use crate::store::db::StoreError;
 use crate::store::db::columns::FromRow;
 use crate::store::db::dialect::{self, Value};
-use crate::store::db::postgres::{PostgresPool, Work};
+use crate::store::db::pool_metrics;
+use crate::store::db::postgres::{self, PostgresPool, Work};
+use crate::store::db::replica::Replica;
 use crate::store::db::sqlite_file::{self, SqliteFile};
 use crate::store::db::sqlite_upkeep;
 use crate::store::db::transaction::{DriverTransaction, Tx, has_ended};
@@ -59,6 +61,12 @@ pub struct DatabaseSettings {
     pub waiting_writers_per_organisation: usize,
     /// The memory of SQLite in bytes, for pages and statements of all connections.
     pub sqlite_cache_bytes: u64,
+    /// Whether a pooler is before PostgreSQL that lends a connection for each transaction, such as pgbouncer.
+    pub behind_transaction_pooler: bool,
+    /// The address of a replica of PostgreSQL for reads of the log, exports and summaries.
+    pub read_url: Option<String>,
+    /// How long such a read waits for a replica that is late.
+    pub read_wait: Duration,
 }
 
 impl DatabaseSettings {
@@ -72,6 +80,9 @@ impl DatabaseSettings {
             long_query_timeout: Duration::from_secs(60),
             waiting_writers_per_organisation: 1_000,
             sqlite_cache_bytes: DEFAULT_SQLITE_CACHE_BYTES,
+            behind_transaction_pooler: false,
+            read_url: None,
+            read_wait: Duration::from_millis(200),
         }
     }
 }
@@ -224,8 +235,11 @@ pub(crate) enum Db {
         /// A permit to wait for a locked ledger with a connection. There are half as many as connections that write:
         /// locked organisations never hold them all.
         lock_waits: Arc<Semaphore>,
-        /// The URL for the connection that announces commits to other replicas.
-        announcing: Arc<SecretString>,
+        /// The URL for the connection that announces commits to other replicas. `None` behind a pooler that lends
+        /// connections for transactions: nobody can listen there.
+        announcing: Option<Arc<SecretString>>,
+        /// The replica for costly reads.
+        replica: Option<Arc<Replica>>,
         write_health: Arc<WriteHealth>,
     },
 }
@@ -298,15 +312,22 @@ impl Db {
     }
 
     async fn open_postgres(settings: &DatabaseSettings) -> Result<Self, StoreError> {
+        postgres::check_that_it_answers(settings).await?;
         let writers = (settings.connections / 4).max(2);
         let readers = settings.connections.saturating_sub(writers).max(2);
         let write = PostgresPool::open_for_writing(settings, writers).await?;
         let read = PostgresPool::open_for_reading(settings, readers).await?;
+        let replica = settings.read_url.as_ref();
+        let replica = replica
+            .map(|url| Replica::new(settings, url, &read).map(Arc::new))
+            .transpose()?;
         Ok(Self::Postgres {
             write,
             read,
+            replica,
             lock_waits: Arc::new(Semaphore::new((writers / 2) as usize)),
-            announcing: Arc::new(settings.url.clone().into()),
+            announcing: (!settings.behind_transaction_pooler)
+                .then(|| Arc::new(SecretString::from(settings.url.clone()))),
             write_health: Arc::default(),
         })
     }
@@ -448,7 +469,12 @@ impl Db {
                 read.close().await;
                 write.close().await;
             }
-            Db::Postgres { write, read, .. } => {
+            Db::Postgres {
+                write, read, replica, ..
+            } => {
+                if let Some(replica) = replica {
+                    replica.close().await;
+                }
                 read.close().await;
                 write.close().await;
             }
@@ -481,6 +507,7 @@ async fn begin_sqlite(
     if file.is_some_and(|file| !file.is_in_place()) {
         return Err(StoreError::file_replaced());
     }
+    let begin = Instant::now();
     loop {
         match write
             .begin_with("BEGIN IMMEDIATE")
@@ -494,7 +521,10 @@ async fn begin_sqlite(
                     return Err(StoreError::Busy);
                 }
             }
-            outcome => return outcome,
+            outcome => {
+                pool_metrics::note_wait("write", begin.elapsed());
+                return outcome;
+            }
         }
     }
 }

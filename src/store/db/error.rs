@@ -16,6 +16,14 @@ pub enum StoreError {
     /// No connection could be made.
     #[error("the connection to the database failed: {0}")]
     Connect(#[source] sqlx::Error),
+    /// The database cannot be reached, or does not take connections yet.
+    #[error("the database at {address} cannot be reached: {cause}")]
+    Unreachable {
+        /// The host and port.
+        address: String,
+        /// The error of the network or the database.
+        cause: String,
+    },
     /// A query failed.
     #[error("the database failed: {0}")]
     Database(#[source] sqlx::Error),
@@ -96,6 +104,7 @@ impl StoreError {
             | Self::Disconnected(_)
             | Self::UnknownOutcome(_)
             | Self::NotWritable { .. }
+            | Self::Unreachable { .. }
             | Self::Closed => true,
             Self::UnknownDatabase
             | Self::Connect(_)

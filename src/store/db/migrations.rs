@@ -83,12 +83,7 @@ impl Db {
                 connection.close().await?;
                 migrated?;
             }
-            Db::Postgres { write, .. } => {
-                // Two replicas migrate one after the other, and the second waits as long as the first needs.
-                let mut connection = write.detached().await?;
-                migrator(false).run(&mut connection).await?;
-                connection.close().await?;
-            }
+            Db::Postgres { write, .. } => write.migrate(migrator(false)).await?,
         }
         Ok(())
     }

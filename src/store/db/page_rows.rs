@@ -98,8 +98,7 @@ impl<T: FromRow + Send> Read for FirstRows<'_, T> {
     type Rows = Page<T>;
 
     async fn read(&self, lease: &mut Lease, limit: Duration) -> Result<Page<T>, StoreError> {
-        let (text, arguments) = self.sql.for_postgres()?;
-        let query = sqlx::query_with(AssertSqlSafe(text), arguments);
+        let query = lease.query(self.sql)?;
         let rows = query.fetch(lease.connection()?).map_ok(Row::Postgres);
         let page = timeout(limit, collect_page(rows.map_err(StoreError::from), self.limits)).await;
         let page = page.unwrap_or_else(|_| Err(StoreError::silence(limit)));

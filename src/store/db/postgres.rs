@@ -7,15 +7,21 @@
 //! A replica that freezes, or loses its network, cannot hold a lock for long: the database ends transactions that are
 //! idle, and connections that do not answer. Transactions set these limits for themselves (`SET LOCAL`) in the round trip
 //! of `BEGIN`, so they also hold where a pooler lends a connection for each transaction.
+//!
+//! Behind such a pooler ([`DatabaseSettings::behind_transaction_pooler`]) nothing outlives a transaction: each query runs
+//! in one, no statement has a name, and a connection is not set up.
 
+mod health;
 mod lease;
+mod limits;
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::{Either, join_all, select};
+use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, Postgres};
@@ -26,14 +32,18 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::base::clock::Clock;
 use crate::store::db::StoreError;
 use crate::store::db::database::{DatabaseSettings, Row, Sql};
+use crate::store::db::pool_metrics::{self, PoolSize};
 
+use health::Health;
 use lease::AllRows;
 pub(crate) use lease::{Lease, PostgresTx, Read};
+pub(crate) use limits::Work;
+use limits::{
+    CUSTOM_PLANS, KEEPALIVE, Limits, STREAM_LIMITS, WATCH_CLIENT, idle_text, limits_text, no_limits_text,
+};
 
 /// The name of this program in the database's list of connections.
 const APPLICATION: &str = "rollbook";
-/// How long after an answer of the database idle connections are used without a test.
-const TRUSTED: Duration = Duration::from_millis(250);
 /// The time within which the database answers the test of an idle connection.
 const TEST_TIME: Duration = Duration::from_secs(1);
 /// How much longer than the database this process waits for the end of a statement. If the network works, the database
@@ -51,133 +61,12 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 const SECOND_TRY_PART: u32 = 4;
 /// The most queries of a pool that are tried on a second connection at the same time.
 const MOST_SECOND_TRIES: usize = 4;
+/// How long a read waits for a connection to the replica before it goes to the primary.
+const REPLICA_TIME: Duration = Duration::from_secs(1);
+/// The number of the advisory lock of migrations.
+const MIGRATION_LOCK: i64 = 0x526f_6c6c_626f_6f6b;
 /// How often a read is tried when connections break.
 const READ_ATTEMPTS: usize = 3;
-
-/// The kind of work that a query does. It decides how long the query may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Work {
-    /// What an ordinary request does.
-    Short,
-    /// Exports, summaries, and changes of many rows.
-    Long,
-}
-
-/// The limits on waiting for the database.
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    /// How long a request waits for a connection or a lock.
-    wait: Duration,
-    /// How long the begin of a transaction may take. It locks and reads nothing, so a longer silence is a fault.
-    begin: Duration,
-    short: Duration,
-    long: Duration,
-    /// How long a transaction may be idle between two statements. It is half of `wait`, so that others that wait for
-    /// its locks get them in time.
-    idle: Duration,
-}
-
-impl Limits {
-    fn new(settings: &DatabaseSettings) -> Self {
-        Self {
-            wait: settings.wait,
-            begin: (settings.wait / 4).max(Duration::from_secs(1)),
-            short: settings.query_timeout,
-            long: settings.long_query_timeout.max(settings.query_timeout),
-            idle: (settings.wait / 2).max(Duration::from_secs(1)),
-        }
-    }
-
-    fn of_read(&self, work: Work) -> Duration {
-        match work {
-            Work::Short => self.short,
-            Work::Long => self.long,
-        }
-    }
-
-    /// The limit on a statement of a transaction. One that waits for a lock ends by the limit on locks first.
-    fn of_statement(&self, work: Work) -> Duration {
-        self.of_read(work).max(self.wait + GRACE)
-    }
-}
-
-/// The settings of PostgreSQL for a kind of connection or transaction, as `SET` statements.
-fn limits_text(limits: &Limits, work: Work, set: &str) -> String {
-    format!(
-        "{set} statement_timeout = {}; {set} lock_timeout = {}; {set} idle_in_transaction_session_timeout = {}",
-        limits.of_statement(work).as_millis(),
-        limits.wait.as_millis(),
-        limits.idle.as_millis()
-    )
-}
-
-/// Makes the database notice within about 20 seconds that a replica cannot be reached any more.
-const KEEPALIVE: &str = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 3; SET tcp_keepalives_count = 3; \
-                         SET tcp_user_timeout = 20000";
-
-/// Makes the database notice during a statement that this process has closed the connection.
-const WATCH_CLIENT: &str = "SELECT set_config(name, '2000', false) FROM pg_settings \
-                            WHERE name = 'client_connection_check_interval'";
-
-/// The limits on a query whose rows are read as slowly as a client reads. A slow reader looks to TCP like one that is gone,
-/// so it has ten minutes.
-const STREAM_LIMITS: &str = "SET LOCAL statement_timeout = 0; SET LOCAL tcp_user_timeout = 600000; \
-                             SET LOCAL plan_cache_mode = force_custom_plan";
-
-/// The best plan of a filter depends on its values. PostgreSQL would switch to a generic plan after five runs, which can
-/// be a thousand times slower.
-const CUSTOM_PLANS: &str = "SET plan_cache_mode = force_custom_plan";
-
-/// Whether the connections of a pool work, as far as this process knows.
-struct Health {
-    began: Instant,
-    /// The time of the last answer, in milliseconds after `began`.
-    last_answer: AtomicU64,
-    /// How many connections have failed, or led to a server that only reads.
-    failed: AtomicU64,
-    /// Whether a connection has failed, and the idle ones are not tested yet.
-    is_suspect: AtomicBool,
-    /// Whether a task tests the idle connections.
-    is_testing: AtomicBool,
-}
-
-impl Health {
-    fn new() -> Self {
-        Self {
-            began: Instant::now(),
-            last_answer: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            is_suspect: AtomicBool::new(false),
-            is_testing: AtomicBool::new(false),
-        }
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn note_answer(&self) {
-        self.last_answer.store(self.now(), Ordering::Relaxed);
-    }
-
-    /// Makes idle connections be tested before they are used.
-    fn mark_as_suspect(&self) {
-        self.count_failure();
-        self.is_suspect.store(true, Ordering::SeqCst);
-    }
-
-    fn count_failure(&self) {
-        self.failed.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// Whether an idle connection can be used without a test.
-    fn is_trusted(&self) -> bool {
-        let age = self
-            .now()
-            .saturating_sub(self.last_answer.load(Ordering::Relaxed));
-        !self.is_suspect.load(Ordering::SeqCst) && u128::from(age) < TRUSTED.as_millis()
-    }
-}
 
 /// A pool of connections, cheap to clone.
 ///
@@ -192,6 +81,19 @@ pub(crate) struct PostgresPool {
     second_tries: Arc<Semaphore>,
     /// The kind of work that its queries do.
     work: Work,
+    /// Whether its queries may write.
+    access: Access,
+    /// Whether a pooler lends a connection to the database for each transaction.
+    is_behind_pooler: bool,
+    /// The pool of the primary, if this is one of a replica. It takes the reads that fail here.
+    fallback: Option<Arc<PostgresPool>>,
+}
+
+/// Whether the queries of a pool may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Write,
+    Read,
 }
 
 impl PostgresPool {
@@ -200,32 +102,46 @@ impl PostgresPool {
         settings: &DatabaseSettings,
         connections: u32,
     ) -> Result<Self, StoreError> {
-        Self::open(settings, connections, Work::Short, "").await
+        let pool = Self::new(settings, &settings.url, connections, Access::Write)?;
+        pool.connect().await
     }
 
-    /// Opens a pool for queries outside of transactions. The database limits all of them as [`Work::Long`]. This process
-    /// closes the connection of a short one that takes longer than it may.
+    /// Opens a pool for queries outside of transactions.
     pub(super) async fn open_for_reading(
         settings: &DatabaseSettings,
         connections: u32,
     ) -> Result<Self, StoreError> {
-        let pool = Self::open(settings, connections, Work::Long, CUSTOM_PLANS).await?;
-        Ok(pool.for_work(Work::Short))
+        let pool = Self::new(settings, &settings.url, connections, Access::Read)?;
+        pool.connect().await
     }
 
-    async fn open(
+    /// A pool of the replica at `url`, without a connection yet.
+    pub(super) fn for_replica(
         settings: &DatabaseSettings,
-        connections: u32,
-        work: Work,
-        more_settings: &str,
+        url: &str,
+        primary: &Self,
     ) -> Result<Self, StoreError> {
-        let options = connect_options(&settings.url)?.statement_cache_capacity(256);
+        let mut pool = Self::new(settings, url, settings.connections, Access::Read)?;
+        pool.fallback = Some(Arc::new(primary.clone()));
+        Ok(pool)
+    }
+
+    /// Opens the first connection.
+    async fn connect(self) -> Result<Self, StoreError> {
+        drop(self.pool.acquire().await.map_err(StoreError::Connect)?);
+        Ok(self)
+    }
+
+    fn new(
+        settings: &DatabaseSettings,
+        url: &str,
+        connections: u32,
+        access: Access,
+    ) -> Result<Self, StoreError> {
+        let is_behind_pooler = settings.behind_transaction_pooler;
+        let options = connect_options(url, is_behind_pooler)?;
         let limits = Limits::new(settings);
-        // Not as options of the start: poolers refuse those.
-        let set_up = format!(
-            "{}; {KEEPALIVE}; {more_settings}",
-            limits_text(&limits, work, "SET")
-        );
+        let set_up = (!is_behind_pooler).then(|| set_up_text(&limits, access));
         let health = Arc::new(Health::new());
         let observer = Arc::clone(&health);
         let pool = PgPoolOptions::new()
@@ -244,18 +160,24 @@ impl PostgresPool {
             })
             .after_connect(move |connection, _| {
                 let set_up = set_up.clone();
-                Box::pin(async move { set_up_connection(connection, set_up).await })
+                Box::pin(async move {
+                    match set_up {
+                        Some(text) => set_up_connection(connection, text).await,
+                        None => Ok(()),
+                    }
+                })
             })
-            .connect_with(options)
-            .await
-            .map_err(StoreError::Connect)?;
+            .connect_lazy_with(options);
         Ok(Self {
             pool,
             home: Handle::current(),
             health,
             limits,
             second_tries: Arc::new(Semaphore::new(MOST_SECOND_TRIES)),
-            work,
+            work: Work::Short,
+            access,
+            is_behind_pooler,
+            fallback: None,
         })
     }
 
@@ -282,7 +204,8 @@ impl PostgresPool {
     /// A connection that has just been tested, or a new one. While connections break, it is tried again until the limit
     /// on waiting.
     pub(super) async fn acquire_tested(&self) -> Result<Lease, StoreError> {
-        let deadline = Instant::now() + self.limits.wait;
+        let begin = Instant::now();
+        let deadline = begin + self.limits.wait;
         let mut pause = FIRST_PAUSE;
         loop {
             let pool = self.pool.clone();
@@ -294,7 +217,10 @@ impl PostgresPool {
                 self.test_idle();
             }
             match acquired.map_err(StoreError::from) {
-                Ok(connection) => return Ok(self.lease(connection)),
+                Ok(connection) => {
+                    pool_metrics::note_wait(self.name(), begin.elapsed());
+                    return Ok(self.lease(connection));
+                }
                 Err(error) if error.is_disconnected() && Instant::now() + pause < deadline => {
                     sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
@@ -344,11 +270,37 @@ impl PostgresPool {
         self.read(&AllRows(sql)).await
     }
 
+    /// Reads all rows of a query, without help of the primary.
+    pub(super) async fn fetch_all_here(&self, sql: &Sql) -> Result<Vec<Row>, StoreError> {
+        let mut alone = self.clone();
+        alone.fallback = None;
+        alone.fetch_all(sql).await
+    }
+
+    /// The pool for another try of a read that failed here: the primary's, if this is the pool of a replica.
+    fn for_another_try(&self) -> Self {
+        match &self.fallback {
+            Some(primary) => primary.for_work(self.work),
+            None => self.clone(),
+        }
+    }
+
+    /// [`PostgresPool::acquire`], or a connection to the primary if the replica is away.
+    async fn acquire_somewhere(&self) -> Result<Lease, StoreError> {
+        let Some(primary) = &self.fallback else {
+            return self.acquire().await;
+        };
+        match timeout(REPLICA_TIME, self.acquire()).await {
+            Ok(Ok(lease)) => Ok(lease),
+            Ok(Err(_)) | Err(_) => primary.acquire().await,
+        }
+    }
+
     /// Reads. If the connection is lost, another one is tried, since a read changes nothing.
     pub(super) async fn read<R: Read>(&self, query: &R) -> Result<R::Rows, StoreError> {
         let limit = self.limits.of_read(self.work) + GRACE;
         let deadline = Instant::now() + self.limits.of_read(self.work);
-        let mut lease = self.acquire().await?;
+        let mut lease = self.acquire_somewhere().await?;
         let mut attempt = 1;
         loop {
             match self.read_or_try_another(&mut lease, query, limit).await {
@@ -356,7 +308,7 @@ impl PostgresPool {
                     if error.is_worth_a_retry() && attempt < READ_ATTEMPTS && Instant::now() < deadline =>
                 {
                     attempt += 1;
-                    lease = self.acquire_tested().await?;
+                    lease = self.for_another_try().acquire_tested().await?;
                 }
                 outcome => return outcome,
             }
@@ -371,7 +323,7 @@ impl PostgresPool {
         query: &R,
         limit: Duration,
     ) -> Result<R::Rows, StoreError> {
-        let mut first = Box::pin(query.read(lease, limit));
+        let mut first = Box::pin(self.read_once(lease, query, limit));
         if self.work == Work::Long {
             return first.await;
         }
@@ -382,8 +334,8 @@ impl PostgresPool {
             return first.await;
         };
         let second = Box::pin(async {
-            let mut lease = self.acquire_tested().await?;
-            query.read(&mut lease, limit).await
+            let mut lease = self.for_another_try().acquire_tested().await?;
+            self.read_once(&mut lease, query, limit).await
         });
         let rows = match select(first, second).await {
             Either::Left((Err(error), second)) if error.is_disconnected() => return second.await,
@@ -398,9 +350,32 @@ impl PostgresPool {
         Ok(rows)
     }
 
+    /// Reads on this connection. Behind a pooler, the query gets a transaction of its own: the pooler may run the parts of
+    /// a query outside of one on different connections. Its rows are the result, so it is ended in the background.
+    async fn read_once<R: Read>(
+        &self,
+        lease: &mut Lease,
+        query: &R,
+        limit: Duration,
+    ) -> Result<R::Rows, StoreError> {
+        if !self.is_behind_pooler {
+            return query.read(lease, limit).await;
+        }
+        let mut tx = PostgresTx::new(lease.take(), limit);
+        let begin = self.begin_text();
+        tx.lease()?.execute_text(&begin, self.limits.begin).await?;
+        query.read(tx.lease()?, limit).await
+    }
+
     /// Runs one statement outside of a transaction and returns the number of rows that it changed.
     pub(super) async fn execute(&self, sql: &Sql) -> Result<u64, StoreError> {
         let (text, arguments) = sql.for_postgres()?;
+        if self.is_behind_pooler {
+            let mut tx = self.begin().await?;
+            let changed = tx.execute(text, arguments).await?;
+            tx.commit().await?;
+            return Ok(changed);
+        }
         let mut lease = self.acquire().await?;
         let limit = self.limits.of_statement(Work::Short) + GRACE;
         lease.execute(text, arguments, limit).await
@@ -412,21 +387,26 @@ impl PostgresPool {
         if self.pool.num_idle() == 0 && self.pool.size() >= self.pool.options().get_max_connections() {
             return Ok(());
         }
-        let mut lease = self.acquire().await?;
+        let mut tx = self.begin().await?;
         let select = Sql::new("SELECT 1 WHERE current_setting('transaction_read_only') = 'on'");
-        let rows = lease
-            .fetch_all(&select, self.limits.of_statement(Work::Short))
-            .await?;
-        if rows.is_empty() {
-            return Ok(());
+        if tx.fetch_all(&select).await?.is_empty() {
+            return tx.rollback().await;
         }
-        lease.observe(Err(StoreError::read_only()))
+        tx.lease()?.observe(Err(StoreError::read_only()))
     }
 
     /// Begins a transaction. Nothing is written by it yet, so a lost connection is replaced.
     pub(super) async fn begin(&self) -> Result<PostgresTx, StoreError> {
+        self.begin_with(&self.begin_text()).await
+    }
+
+    /// The statements that begin a transaction with the limits of this pool.
+    fn begin_text(&self) -> String {
         let limits = limits_text(&self.limits, self.work, "SET LOCAL");
-        self.begin_with(&format!("BEGIN; {limits}")).await
+        match self.access {
+            Access::Write => format!("BEGIN; {limits}"),
+            Access::Read => format!("BEGIN READ ONLY; {limits}"),
+        }
     }
 
     /// Begins a transaction for one query, of which the rows are read for as long as a client needs. The database does not
@@ -434,7 +414,10 @@ impl PostgresPool {
     /// [`PostgresPool::works_at`].
     pub(super) async fn begin_stream(&self) -> Result<(PostgresTx, String), StoreError> {
         let name = format!("{APPLICATION} {}", Clock::system().new_uuid());
-        let text = format!("BEGIN READ ONLY; {STREAM_LIMITS}; SET LOCAL application_name = '{name}'");
+        let text = format!(
+            "BEGIN READ ONLY; {STREAM_LIMITS}; {}; SET LOCAL application_name = '{name}'",
+            idle_text(&self.limits)
+        );
         Ok((self.begin_with(&text).await?, name))
     }
 
@@ -465,7 +448,7 @@ impl PostgresPool {
     async fn begin_with(&self, text: &str) -> Result<PostgresTx, StoreError> {
         let limit = self.limits.of_statement(self.work) + GRACE;
         let mut attempt = 1;
-        let mut lease = self.acquire().await?;
+        let mut lease = self.acquire_somewhere().await?;
         loop {
             // If the caller drops this future, the transaction is rolled back as if it had begun.
             let mut tx = PostgresTx::new(lease, limit);
@@ -473,7 +456,7 @@ impl PostgresPool {
                 Ok(()) => return Ok(tx),
                 Err(error) if error.is_disconnected() && attempt < READ_ATTEMPTS => {
                     attempt += 1;
-                    lease = self.acquire_tested().await?;
+                    lease = self.for_another_try().acquire_tested().await?;
                 }
                 Err(error) => {
                     tx.lease()?.discard();
@@ -483,15 +466,48 @@ impl PostgresPool {
         }
     }
 
-    /// A connection without limits, which does not belong to the pool any more.
-    pub(super) async fn detached(&self) -> Result<PgConnection, StoreError> {
-        let mut lease = self.acquire_tested().await?;
-        let text =
-            "SET lock_timeout = 0; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
-        lease
-            .execute_text(text, self.limits.of_statement(Work::Short))
-            .await?;
-        lease.detach()
+    /// Runs the migrations that are missing, on a connection that does not belong to the pool any more and has no limits.
+    ///
+    /// Two replicas migrate one after the other, and the second waits as long as the first needs. Behind a pooler, the lock
+    /// and the names of the migrator's statements must not outlive the transaction, because the connection to the database
+    /// goes on to other clients.
+    pub(super) async fn migrate(&self, mut migrator: Migrator) -> Result<(), StoreError> {
+        migrator.set_locking(false);
+        let mut connection = self.acquire_tested().await?.detach()?;
+        if self.is_behind_pooler {
+            let mut tx = connection.begin().await?;
+            let prepare = format!(
+                "{}; DEALLOCATE ALL; SELECT pg_advisory_xact_lock({MIGRATION_LOCK})",
+                no_limits_text("SET LOCAL")
+            );
+            tx.execute(AssertSqlSafe(prepare)).await?;
+            migrator.run(&mut *tx).await?;
+            tx.execute("DEALLOCATE ALL").await?;
+            tx.commit().await?;
+        } else {
+            let prepare = format!(
+                "{}; SELECT pg_advisory_lock({MIGRATION_LOCK})",
+                no_limits_text("SET")
+            );
+            connection.execute(AssertSqlSafe(prepare)).await?;
+            migrator.run(&mut connection).await?;
+        }
+        connection.close().await?; // this ends the lock
+        Ok(())
+    }
+
+    /// How many connections the pool has.
+    pub(super) fn size(&self) -> PoolSize {
+        PoolSize::from_pool(&self.pool)
+    }
+
+    /// The name of the pool in the metrics.
+    fn name(&self) -> &'static str {
+        match (self.access, &self.fallback) {
+            (_, Some(_)) => "replica",
+            (Access::Write, None) => "write",
+            (Access::Read, None) => "read",
+        }
     }
 
     /// The time without a piece of a long answer after which it is doubtful whether the connection works.
@@ -506,9 +522,42 @@ impl PostgresPool {
 }
 
 /// The options of a connection to the database at this URL.
-pub(super) fn connect_options(url: &str) -> Result<PgConnectOptions, StoreError> {
+pub(super) fn connect_options(url: &str, is_behind_pooler: bool) -> Result<PgConnectOptions, StoreError> {
     let options = PgConnectOptions::from_str(url).map_err(StoreError::Connect)?;
-    Ok(options.application_name(APPLICATION))
+    let options = options.application_name(APPLICATION);
+    Ok(if is_behind_pooler {
+        // Poolers refuse this parameter of the start. Numbers travel in binary form, so it changes nothing.
+        options.extra_float_digits(None).statement_cache_capacity(0)
+    } else {
+        options.statement_cache_capacity(256)
+    })
+}
+
+/// Opens a connection and closes it. A pool would try for as long as a request may wait, and not say why it failed.
+///
+/// # Errors
+///
+/// [`StoreError::Unreachable`] if another try may succeed.
+pub(super) async fn check_that_it_answers(settings: &DatabaseSettings) -> Result<(), StoreError> {
+    let options = connect_options(&settings.url, settings.behind_transaction_pooler)?;
+    let unreachable = |cause: String| StoreError::Unreachable {
+        address: format!("{}:{}", options.get_host(), options.get_port()),
+        cause,
+    };
+    match timeout(settings.wait, PgConnection::connect_with(&options)).await {
+        Ok(Ok(connection)) => {
+            let _ = connection.close().await; // it has answered
+            Ok(())
+        }
+        Ok(Err(error)) => {
+            let cause = error.to_string();
+            match StoreError::connect(error) {
+                error if error.is_passing() => Err(unreachable(cause)),
+                error => Err(error),
+            }
+        }
+        Err(_) => Err(unreachable(format!("no answer within {:?}", settings.wait))),
+    }
 }
 
 /// Asks the database for an answer.
@@ -517,6 +566,17 @@ async fn test(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         Ok(outcome) => outcome,
         Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
     }
+}
+
+/// The settings of a new connection. They are not options of the start, because poolers refuse those.
+fn set_up_text(limits: &Limits, access: Access) -> String {
+    // The database limits all queries that read as long ones. This process closes the connection of a short one that
+    // takes longer than it may.
+    let (work, more) = match access {
+        Access::Write => (Work::Short, ""),
+        Access::Read => (Work::Long, CUSTOM_PLANS),
+    };
+    format!("{}; {KEEPALIVE}; {more}", limits_text(limits, work, "SET"))
 }
 
 async fn set_up_connection(connection: &mut PgConnection, text: String) -> Result<(), sqlx::Error> {

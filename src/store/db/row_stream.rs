@@ -156,13 +156,12 @@ impl Db {
             Db::Postgres { read: pool, .. } => {
                 let mut is_first = true;
                 loop {
-                    let (text, arguments) = sql.for_postgres()?;
                     let (mut tx, name) = pool.begin_stream().await?;
                     let watch = Watch {
-                        pool: pool.clone(),
+                        pool: tx.lease()?.pool().clone(),
                         name,
                     };
-                    let query = sqlx::query_with(AssertSqlSafe(text), arguments);
+                    let query = tx.lease()?.query(&sql)?;
                     let rows = query.fetch(tx.lease()?.connection()?).map_ok(Row::Postgres);
                     let mut progress = Progress::Nothing;
                     let outcome = forward(rows, Some(&watch), reader, skipped, send, &mut progress).await;

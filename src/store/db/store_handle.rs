@@ -28,6 +28,8 @@ const MAX_REMEMBERED_ORGANISATIONS: usize = 100_000;
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    /// The database with reads on the replica, for a handle of [`Store::on_replica`].
+    on_replica: Option<Arc<Db>>,
 }
 
 struct Inner {
@@ -94,7 +96,28 @@ impl Store {
         };
         Ok(Self {
             inner: Arc::new(inner),
+            on_replica: None,
         })
+    }
+
+    /// Sets the metrics of the connections to their present numbers.
+    pub fn measure_pools(&self) {
+        self.inner.db.measure_pools();
+    }
+
+    /// Whether there is a replica for reads.
+    pub fn has_replica(&self) -> bool {
+        matches!(self.inner.db, Db::Postgres { replica: Some(_), .. })
+    }
+
+    /// A handle that reads from the replica, if there is one and it has everything that is stored now. Otherwise the same
+    /// handle.
+    pub async fn on_replica(&self) -> Self {
+        let on_replica = self.inner.db.on_replica().await.map(Arc::new);
+        Self {
+            inner: Arc::clone(&self.inner),
+            on_replica,
+        }
     }
 
     /// Brings the schema up to this binary's version.
@@ -173,12 +196,12 @@ impl Store {
     }
 
     pub(crate) fn db(&self) -> &Db {
-        &self.inner.db
+        self.on_replica.as_deref().unwrap_or(&self.inner.db)
     }
 
     /// The database for queries that may take long: they count or sort many rows.
     pub(crate) fn long_db(&self) -> Db {
-        self.inner.db.for_long_queries()
+        self.db().for_long_queries()
     }
 
     pub(crate) fn runtime(&self) -> &Handle {

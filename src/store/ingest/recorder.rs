@@ -5,6 +5,7 @@
 //! that comes alone is written at once. It is answered after the commit.
 
 mod idle_caches;
+mod metrics;
 mod queues;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::store::db::{Store, StoreError};
 use crate::store::ingest::submission::{RecordError, Recorded, Submission};
+pub use metrics::{BATCH_RECORDS, QUEUE_SECONDS, RECORDS, WAITING, WRITE_SECONDS};
 use queues::Queues;
 
 /// The limits of the recorder.

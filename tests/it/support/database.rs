@@ -3,20 +3,34 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use rollbook::store::DatabaseSettings;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 /// The variable in which `scripts/with-postgres` passes the URL of its PostgreSQL cluster.
 const POSTGRES: &str = "ROLLBOOK_TEST_POSTGRES";
 
+/// The variable in which `scripts/with-pgbouncer` passes the address of its pooler.
+pub const POOLER: &str = "ROLLBOOK_TEST_POOLER";
+
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// A new database: a folder with an SQLite file, or a database in the PostgreSQL cluster of the test run.
 #[derive(Debug, Clone)]
 pub enum Database {
-    Sqlite { folder: PathBuf },
-    Postgres { cluster: Box<PgConnectOptions>, name: String },
+    Sqlite {
+        folder: PathBuf,
+    },
+    Postgres {
+        cluster: Box<PgConnectOptions>,
+        name: String,
+        /// A pooler in transaction mode, which servers of the test use.
+        pooler: Option<SocketAddr>,
+        /// A replica, from which servers of the test read.
+        replica: Option<SocketAddr>,
+    },
 }
 
 impl Database {
@@ -35,14 +49,68 @@ impl Database {
         };
         let cluster: Result<PgConnectOptions, _> = url.parse();
         let cluster = cluster.unwrap_or_else(|error| panic!("{POSTGRES} is not a postgres:// URL: {error}"));
-        Self::Postgres { cluster: Box::new(cluster), name: format!("rollbook_{}", unique_name()) }
+        let pooler = std::env::var(POOLER).ok().map(|address| address.parse().expect("an address"));
+        let name = format!("rollbook_{}", unique_name());
+        Self::Postgres { cluster: Box::new(cluster), name, pooler, replica: None }
+    }
+
+    /// The same database for servers behind this pooler.
+    pub fn behind_pooler(mut self, address: SocketAddr) -> Self {
+        if let Self::Postgres { pooler, .. } = &mut self {
+            *pooler = Some(address);
+        }
+        self
+    }
+
+    /// The same database for servers that read from this replica.
+    pub fn with_replica(mut self, address: SocketAddr) -> Self {
+        if let Self::Postgres { replica, .. } = &mut self {
+            *replica = Some(address);
+        }
+        self
+    }
+
+    /// The address of the database at the replica.
+    pub fn replica_url(&self) -> Option<String> {
+        match self {
+            Self::Sqlite { .. } => None,
+            Self::Postgres { replica, .. } => replica.map(|address| self.url_at(address)),
+        }
+    }
+
+    /// The pooler that servers of the test use.
+    pub fn pooler(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Sqlite { .. } => None,
+            Self::Postgres { pooler, .. } => *pooler,
+        }
+    }
+
+    /// The address for servers of the test: that of the pooler, if there is one.
+    pub fn server_url(&self) -> String {
+        match self.pooler() {
+            Some(address) => self.url_at(address),
+            None => self.url(),
+        }
+    }
+
+    /// The settings of servers of the test.
+    pub fn settings(&self) -> DatabaseSettings {
+        DatabaseSettings {
+            connections: 8,
+            behind_transaction_pooler: self.pooler().is_some(),
+            read_url: self.replica_url(),
+            // With `synchronous_commit = off` of the tests, the primary sends a commit up to 600 milliseconds later.
+            read_wait: Duration::from_secs(3),
+            ..DatabaseSettings::new(self.server_url())
+        }
     }
 
     /// The value for `--database`.
     pub fn url(&self) -> String {
         match self {
             Self::Sqlite { folder } => format!("sqlite:{}", folder.join("rollbook.db").display()),
-            Self::Postgres { cluster, name } => {
+            Self::Postgres { cluster, name, .. } => {
                 cluster.as_ref().clone().database(name).to_url_lossy().to_string()
             }
         }
@@ -50,7 +118,7 @@ impl Database {
 
     /// [`Database::url`] through a proxy at this address.
     pub fn url_at(&self, address: SocketAddr) -> String {
-        let Self::Postgres { cluster, name } = self else {
+        let Self::Postgres { cluster, name, .. } = self else {
             panic!("only PostgreSQL is reached through a network");
         };
         let options = cluster.as_ref().clone().host(&address.ip().to_string()).port(address.port());

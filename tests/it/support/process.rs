@@ -17,7 +17,11 @@ pub struct Process {
 
 /// The command that serves this database on a free port.
 pub fn serve(database: &Database) -> Command {
-    serve_at(&database.url())
+    let mut command = serve_at(&database.server_url());
+    if database.pooler().is_some() {
+        command.env("ROLLBOOK_DATABASE_POOLER", "transaction");
+    }
+    command
 }
 
 /// The command that serves the database with this address on a free port.

@@ -14,7 +14,7 @@ use rollbook::log::VerbTable;
 use rollbook::reports::mailer::Mailer;
 use rollbook::reports::sender::{Sender, SenderOptions};
 use rollbook::server::ServerSettings;
-use rollbook::store::{DatabaseSettings, Store};
+use rollbook::store::Store;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -95,8 +95,7 @@ impl TestServer {
         clock: Clock,
         start_sender: Option<(Mailer, SenderOptions)>,
     ) -> Self {
-        let settings = DatabaseSettings { connections: 8, ..DatabaseSettings::new(database.url()) };
-        let store = Store::open(&settings, clock.clone(), VerbTable::standard()).await;
+        let store = Store::open(&database.settings(), clock.clone(), VerbTable::standard()).await;
         let store = store.expect("the fresh database opens");
         store.migrate().await.expect("the fresh database takes the schema");
         let config = KeyConfig { secret: Some(SecretString::from(SECRET)), ..KeyConfig::default() };

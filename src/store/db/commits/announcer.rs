@@ -35,8 +35,13 @@ const ORGANISATIONS: usize = 120;
 impl Store {
     /// Announces the commits of this process and hears of the others', until the future is dropped.
     pub(super) async fn announce_commits(&self) {
-        let Db::Postgres { announcing, .. } = self.db() else {
-            return; // one process owns the file of SQLite
+        let Db::Postgres {
+            announcing: Some(announcing),
+            ..
+        } = self.db()
+        else {
+            // One process owns the file of SQLite. Behind a pooler that lends connections, only the ledgers tell.
+            return;
         };
         let mut pause = FIRST_PAUSE;
         loop {
@@ -61,7 +66,7 @@ impl Store {
             .max_lifetime(None)
             .idle_timeout(None)
             .acquire_timeout(ANSWER_TIME)
-            .connect_lazy_with(connect_options(url.expose_secret())?);
+            .connect_lazy_with(connect_options(url.expose_secret(), false)?);
         let mut listener = within(PgListener::connect_with(&pool)).await?;
         listener.ignore_pool_close_event(true);
         listener.eager_reconnect(false);

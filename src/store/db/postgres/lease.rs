@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Postgres};
 use tokio::time::timeout;
 
-use super::{GRACE, PostgresPool, RETURN_TIME, Work, limits_text};
+use super::limits::limits_text;
+use super::{GRACE, PostgresPool, RETURN_TIME, Work};
 use crate::store::db::StoreError;
 use crate::store::db::database::{Row, Sql};
 
@@ -58,6 +60,11 @@ impl Lease {
         self.connection.as_deref_mut().ok_or_else(closed)
     }
 
+    /// The pool to which the connection belongs.
+    pub(in crate::store::db) fn pool(&self) -> &PostgresPool {
+        &self.pool
+    }
+
     /// Closes the connection at once, without waiting for the database. The database ends its transaction.
     pub(in crate::store::db) fn discard(&mut self) {
         if let Some(connection) = self.connection.take() {
@@ -65,13 +72,35 @@ impl Lease {
         }
     }
 
+    /// Leaves no connection here and returns it in a lease of its own.
+    pub(super) fn take(&mut self) -> Self {
+        Self {
+            connection: self.connection.take(),
+            pool: self.pool.clone(),
+        }
+    }
+
+    /// The query as this connection sends it. Behind a pooler a prepared statement has no name, because the next
+    /// transaction may run on another connection to the database.
+    pub(in crate::store::db) fn query(
+        &self,
+        sql: &Sql,
+    ) -> Result<Query<'static, Postgres, PgArguments>, StoreError> {
+        let (text, arguments) = sql.for_postgres()?;
+        Ok(self.query_with(text, arguments))
+    }
+
+    fn query_with(&self, text: String, arguments: PgArguments) -> Query<'static, Postgres, PgArguments> {
+        let query = sqlx::query_with(AssertSqlSafe(text), arguments);
+        query.persistent(!self.pool.is_behind_pooler)
+    }
+
     pub(in crate::store::db) async fn fetch_all(
         &mut self,
         sql: &Sql,
         limit: Duration,
     ) -> Result<Vec<Row>, StoreError> {
-        let (text, arguments) = sql.for_postgres()?;
-        let query = sqlx::query_with(AssertSqlSafe(text), arguments);
+        let query = self.query(sql)?;
         let outcome = within(limit, query.fetch_all(self.connection()?)).await;
         let rows = self.observe(outcome)?;
         Ok(rows.into_iter().map(Row::Postgres).collect())
@@ -83,7 +112,7 @@ impl Lease {
         arguments: PgArguments,
         limit: Duration,
     ) -> Result<u64, StoreError> {
-        let query = sqlx::query_with(AssertSqlSafe(text), arguments);
+        let query = self.query_with(text, arguments);
         let outcome = within(limit, query.execute(self.connection()?)).await;
         Ok(self.observe(outcome)?.rows_affected())
     }

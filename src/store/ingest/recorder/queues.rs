@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::RecorderOptions;
 use super::idle_caches::IdleCaches;
+use super::metrics;
 use crate::base::ids::OrgId;
 use crate::store::db::{Store, StoreError};
 use crate::store::ingest::submission::{Outcome, RecordError, Submission};
@@ -120,6 +121,7 @@ impl Queues {
         });
         let start = !std::mem::replace(&mut queue.is_running, true);
         state.waiting += 1;
+        metrics::note_waiting(state.waiting);
         drop(state);
         if start {
             let running = RunningQueue::new(Arc::clone(self), caller.org.clone());
@@ -206,11 +208,24 @@ impl RunningQueue {
         let mut writer = Writer::new(self.queues.store.clone(), self.org.clone(), cache);
         while let Some(batch) = self.next_batch(&mut writer) {
             let begin = Instant::now();
+            for waiting in &batch {
+                metrics::note_wait(begin.duration_since(waiting.since));
+            }
             let (submissions, answers): (Vec<_>, Vec<_>) = batch
                 .into_iter()
                 .map(|waiting| (waiting.submission, waiting.answer))
                 .unzip();
             let outcomes = writer.write(&submissions).await;
+            metrics::note_batch(
+                submissions
+                    .iter()
+                    .map(|submission| submission.records.len())
+                    .sum(),
+                begin.elapsed(),
+            );
+            for (submission, outcome) in submissions.iter().zip(&outcomes) {
+                metrics::note_outcome(submission.records.len(), outcome);
+            }
             let refusal = outcomes.last().and_then(find_refusal);
             for (answer, outcome) in answers.into_iter().zip(outcomes) {
                 let _ = answer.send(outcome); // fails only if the caller is gone; the record is stored all the same
@@ -244,6 +259,7 @@ impl RunningQueue {
             return None;
         }
         state.waiting -= batch.len();
+        metrics::note_waiting(state.waiting);
         Some(batch)
     }
 
@@ -260,6 +276,7 @@ impl RunningQueue {
             .partition_point(|waiting| !is_locked || waiting.since <= begin);
         let refused: Vec<Waiting> = queue.waiting.drain(..refused).collect();
         state.waiting -= refused.len();
+        metrics::note_waiting(state.waiting);
         drop(state);
         for waiting in refused {
             let _ = waiting.answer.send(Err(refusal.repeat().into())); // fails only if the caller is gone
@@ -279,6 +296,7 @@ impl Drop for RunningQueue {
             None => VecDeque::new(),
         };
         state.waiting -= dropped.len();
+        metrics::note_waiting(state.waiting);
         stop(&mut state, &self.org);
         self.queues.stopped.notify_waiters();
     }
