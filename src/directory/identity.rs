@@ -115,6 +115,12 @@ impl Serialize for Agent {
 #[derive(Debug, ToSchema)]
 #[schema(as = Agent, example = json!({"mbox": "mailto:ada@example.org"}))]
 pub struct AgentShape {
+    /// `Agent`. Only clients send it.
+    #[schema(required = false, rename = "objectType")]
+    pub object_type: Option<String>,
+    /// The name. Only clients send it.
+    #[schema(required = false)]
+    pub name: Option<String>,
     /// `mailto:` and an e-mail address.
     #[schema(required = false)]
     pub mbox: Option<String>,

@@ -37,6 +37,8 @@ pub fn viewer(config: &mut web::ServiceConfig) {
 }
 
 /// Read the OpenAPI document.
+///
+/// The answer has an ETag. It changes only with the version of the server.
 #[utoipa::path(
     get,
     path = "/openapi.json",

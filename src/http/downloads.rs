@@ -40,7 +40,7 @@ routes! {
     security(()),
     params(("token" = String, Path, description = "The token of the link in the message.")),
     responses(
-        (status = 200, description = "All rows, in the format of the report's `export.csv`.", body = String,
+        (status = 200, description = "All rows, in the format of the report's `export.csv`.", body = crate::http::openapi::Binary,
             content_type = "text/csv",
             headers(("Content-Disposition" = String, description = "A file name with the day of the run."))),
         (status = 404, description = "The link does not exist, or opens nothing any more: the recipient was removed from \

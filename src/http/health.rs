@@ -191,6 +191,8 @@ async fn read_liveness() -> HttpResponse {
 
 /// Check that the server can answer requests: the database answers, its schema is the one of this version, records can be
 /// written, and the server is not stopping.
+///
+/// With `for=reads` the check is for replicas that only read: what prevents writes is named, and is no failure.
 #[utoipa::path(
     get,
     path = "/health/ready",

@@ -1,17 +1,31 @@
 //! The OpenAPI document (3.1), collected from the resource files. `edition` rewrites it for version 3.0.
 //!
-//! This module adds what is the same for every operation: the `default` answer is a problem document, and a caller
-//! must be authenticated unless the operation declares otherwise.
+//! A resource file describes its operations. This module adds what follows from a rule: `answers` adds the problems,
+//! `bodies` the schemas of merge patches, NDJSON and the refusal of unknown members, `statements` the schemas of xAPI,
+//! and `texts` divides the descriptions. A caller must be authenticated unless the operation declares otherwise.
+
+mod answers;
+mod bodies;
+mod statements;
+mod texts;
+
+pub use statements::{ActivityDefinition, FoundStatements, LanguageMap, NewStatements, Statement};
 
 mod edition;
 
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Components, ContentBuilder, OpenApi as Document, Ref, ResponseBuilder};
+use utoipa::openapi::{Components, OpenApi as Document};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-use super::problem::{PROBLEM_JSON, ProblemDocument, ProblemError};
+use super::problem::{ProblemDocument, ProblemError};
 use super::{cmi5_fetch, docs, downloads, files, health, metrics, v1, xapi};
+use super::v1::log_parameters::{CustomFields, NewActivityContent, NewActivityScore, UserByEmail};
+use crate::directory::identity::AgentShape;
+use crate::log::Sort;
+use crate::log::filter::ResultFilter;
+use crate::log::period::Period;
+use crate::record::Origin;
 use crate::reports::schedule::ScheduleStatus;
 
 /// Title, tags and security.
@@ -21,8 +35,10 @@ use crate::reports::schedule::ScheduleStatus;
         title = "Rollbook",
         description = "A Learning Record Store with an Activity Log: clients write records as \
             xAPI statements or short-form activities, and read them as statements or as rows of the log, within \
-            the caller's reach."
+            the caller's reach.",
+        contact(name = "The contributors of Rollbook"),
     ),
+    servers((url = "/", description = "The server that has this document.")),
     tags(
         (name = "activities", description = "The Activity Log: writing records and reading the log."),
         (name = "timelines", description = "The log of one user together with the notes about that user."),
@@ -42,7 +58,10 @@ use crate::reports::schedule::ScheduleStatus;
         (name = "xapi", description = "The Learning Record Store: xAPI 1.0.3 and 2.0.0."),
         (name = "operation", description = "Health, metrics, this document.")
     ),
-    components(schemas(ProblemDocument, ProblemError, ScheduleStatus)),
+    components(schemas(
+        ProblemDocument, ProblemError, ScheduleStatus, Origin, Period, ResultFilter, Sort, UserByEmail,
+        NewActivityContent, NewActivityScore, AgentShape, CustomFields
+    )),
     security(("token" = []), ("credential" = [])),
     modifiers(&Schemes)
 )]
@@ -94,9 +113,15 @@ pub fn document() -> Document {
     {
         document.merge(part);
     }
+    if let Some(components) = &mut document.components {
+        answers::add_components(components);
+        statements::add_components(components);
+    }
+    bodies::complete(&mut document);
     for item in document.paths.paths.values_mut() {
         for operation in operations(item) {
-            add_problem_response(operation);
+            answers::add_to_operation(operation);
+            texts::split_summary(operation);
         }
     }
     document
@@ -138,25 +163,11 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     .filter_map(Option::as_mut)
 }
 
-fn add_problem_response(operation: &mut Operation) {
-    let content = ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name("Problem")))
-        .build();
-    let response = ResponseBuilder::new()
-        .description("What is wrong and what to change (RFC 9457).")
-        .content(PROBLEM_JSON, content)
-        .build();
-    operation
-        .responses
-        .responses
-        .entry("default".to_owned())
-        .or_insert_with(|| response.into());
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+    use super::super::problem::PROBLEM_JSON;
     use super::*;
 
     fn json() -> serde_json::Value {

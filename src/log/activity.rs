@@ -62,7 +62,7 @@ pub struct Activity {
     #[schema(required)]
     pub device_type: Option<String>,
     /// The way in which the record arrived.
-    #[schema(value_type = String, example = "api")]
+    #[schema(example = "api")]
     pub origin: Origin,
     /// The user that recorded the activity, if it was another one.
     #[schema(required)]

@@ -25,6 +25,7 @@ use super::period::Window;
 
 pub use parameter::{
     FilterSet, InReport, PAGE_PARAMETERS, Parameter, SCOPE_PARAMETERS, SORT_PARAMETERS, Subject, Traits,
+    count_schema,
 };
 pub use parse::{MAX_CUSTOM_FIELDS, MAX_TITLE_WORDS, MAX_TITLES, Paging, ParseContext};
 pub use query::{Query, Sort};

@@ -51,9 +51,20 @@ impl Window {
 
 /// A period of whole days, relative to the current day.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr, strum::VariantArray,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    utoipa::ToSchema,
+    strum::IntoStaticStr,
+    strum::VariantArray,
 )]
 #[strum(serialize_all = "snake_case")]
+#[schema(rename_all = "snake_case")]
 pub enum Period {
     /// The current day.
     Today,
@@ -61,9 +72,11 @@ pub enum Period {
     Yesterday,
     /// Today and the six days before.
     #[strum(serialize = "last_7_days")]
+    #[schema(rename = "last_7_days")]
     Last7Days,
     /// Today and the 29 days before.
     #[strum(serialize = "last_30_days")]
+    #[schema(rename = "last_30_days")]
     Last30Days,
     /// The current calendar month, to its end.
     ThisMonth,

@@ -51,6 +51,7 @@ pub use page::{CursorParseError, ListPosition, PersonProgress, ProgressCursor, S
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
+#[schema(as = ProgressState)]
 pub enum State {
     /// The person has not started.
     NotStarted,

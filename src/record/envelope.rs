@@ -111,6 +111,7 @@ pub struct Response {
     Serialize,
     Deserialize,
     strum::Display,
+    utoipa::ToSchema,
     strum::EnumString,
     strum::IntoStaticStr,
     strum::VariantArray,

@@ -45,6 +45,8 @@ pub struct ActionType {
 }
 
 /// List the action types with their labels, colours and verbs.
+///
+/// The list is the same for every organisation. Use it to draw filters and labels.
 #[utoipa::path(
     get,
     path = "/v1/actions",

@@ -91,6 +91,8 @@ pub struct ActivityId {
 }
 
 /// Read a page of the log within the caller's reach.
+///
+/// All filters combine with AND, the values of one filter with OR. `next` is the address of the next page.
 #[utoipa::path(
     get,
     path = "/v1/activities",
@@ -249,6 +251,8 @@ pub(super) async fn page_of_log<A>(
 }
 
 /// Read one activity in full.
+///
+/// Besides the row of the log, the answer has the answers to questions and the statement.
 #[utoipa::path(
     get,
     path = "/v1/activities/{id}",
@@ -291,6 +295,8 @@ async fn load_in_full<A>(
 }
 
 /// Create one activity.
+///
+/// A record that is sent again with the same `id` is stored once, and the answer is 200 instead of 201.
 #[utoipa::path(
     post,
     path = "/v1/activities",

@@ -78,14 +78,62 @@ pub enum ActivityChange {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DirectoryChanges {
     /// The changes in the order of their commits. Each resource is on the page of its last change.
+    #[schema(value_type = Vec<DirectoryChangeShape>)]
     pub changes: Vec<DirectoryChange>,
     /// The relative address of the next page. It is always there: later changes are found at it.
     #[schema(example = "/v1/directory/changes?after=4711&wait=30")]
     pub next: String,
 }
 
+/// A change of the directory or the catalogue. With `upsert`, the member that `kind` names has the resource as its own
+/// address shows it. With `delete`, there is no resource with this `id` any more.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only the schema of the fields is used")]
+#[schema(as = DirectoryChange)]
+struct DirectoryChangeShape {
+    /// What happened.
+    op: ChangeKind,
+    /// The kind of the resource.
+    kind: ResourceKind,
+    /// The user.
+    #[schema(nullable = false)]
+    user: Option<User>,
+    /// The team.
+    #[schema(nullable = false)]
+    team: Option<Team>,
+    /// The group.
+    #[schema(nullable = false)]
+    group: Option<Group>,
+    /// The content.
+    #[schema(nullable = false)]
+    content: Option<Content>,
+    /// The id that the resource had.
+    #[schema(nullable = false)]
+    id: Option<String>,
+}
+
+/// The kinds of changes.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only the schema of the variants is used")]
+#[schema(rename_all = "lowercase")]
+enum ChangeKind {
+    Upsert,
+    Delete,
+}
+
+/// The kinds of resources of the directory and the catalogue.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only the schema of the variants is used")]
+#[schema(rename_all = "lowercase")]
+enum ResourceKind {
+    User,
+    Team,
+    Group,
+    Content,
+}
+
 /// A change of the directory or the catalogue.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 pub enum DirectoryChange {
     /// The resource is new or different. It is shown as it is now.
@@ -95,7 +143,7 @@ pub enum DirectoryChange {
 }
 
 /// A resource as its own address shows it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum UpsertedResource {
     /// A user.
@@ -121,7 +169,7 @@ pub enum UpsertedResource {
 }
 
 /// A resource that does not exist any more.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 pub struct DeletedResource {
     /// The kind of the resource.
     pub kind: DeletedKind,
@@ -130,7 +178,7 @@ pub struct DeletedResource {
 }
 
 /// The kinds of resources that can cease to exist. Users, teams and groups are never deleted.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeletedKind {
     /// A content: it was registered under another id, or no record is about it any more.

@@ -56,6 +56,8 @@ impl KeyedResource for Contents {
 }
 
 /// List the catalogue, by id.
+///
+/// The catalogue has registered contents, and contents that records name.
 #[utoipa::path(
     get,
     path = "/v1/contents",
@@ -78,6 +80,8 @@ async fn list_contents(caller: Caller<ReadCatalogue>, pairs: QueryPairs) -> Answ
 }
 
 /// Read one content.
+///
+/// A content that no record names and nobody registered is not found.
 #[utoipa::path(
     get,
     path = "/v1/contents/{id}",
@@ -141,6 +145,8 @@ async fn patch_content(
 }
 
 /// Create or replace many contents at once: all of them or none.
+///
+/// Each element has its `id`. A fault in one element refuses the whole batch, and names each fault.
 #[utoipa::path(
     post,
     path = "/v1/contents/batch",

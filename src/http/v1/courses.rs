@@ -20,6 +20,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::UserId;
 use crate::cmi5::{LaunchMethod, MoveOn};
 use crate::http::auth::Caller;
+use crate::http::openapi::LanguageMap;
 use crate::http::keyed::{Listing, path_segment};
 use crate::http::pages::{NoOthers, PageWriter};
 use crate::http::problem::{Answer, Problem};
@@ -64,8 +65,10 @@ pub struct CourseHead {
     #[schema(format = "uri")]
     pub publisher_id: String,
     /// The title in each language.
+    #[schema(value_type = LanguageMap)]
     pub title: Texts,
     /// The description in each language.
+    #[schema(value_type = LanguageMap)]
     pub description: Texts,
     /// When it was imported for the first time.
     #[schema(value_type = String, format = DateTime)]
@@ -144,8 +147,10 @@ pub struct CourseElement {
     #[schema(format = "uri")]
     pub publisher_id: String,
     /// The title in each language.
+    #[schema(value_type = LanguageMap)]
     pub title: Texts,
     /// The description in each language.
+    #[schema(value_type = LanguageMap)]
     pub description: Texts,
     /// The publisher's ids of its objectives.
     pub objectives: Vec<String>,
@@ -306,7 +311,7 @@ async fn read_course(caller: Caller<ReadCatalogue>, id: web::Path<String>, pairs
     request_body(description = "The course structure, or a package with it.", content(
         (String = "application/xml"),
         (String = "text/xml"),
-        (Vec<u8> = "application/zip"),
+        (crate::http::openapi::Binary = "application/zip"),
         (crate::http::openapi::Binary = "application/octet-stream"),
     )),
     responses(

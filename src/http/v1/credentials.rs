@@ -117,6 +117,8 @@ impl CredentialView {
 }
 
 /// List the credentials that are not revoked.
+///
+/// The secrets are never shown again.
 #[utoipa::path(
     get,
     path = "/v1/credentials",
@@ -185,6 +187,8 @@ async fn create_credential(caller: Caller<ManageCredentials>, query: QueryPairs,
 }
 
 /// Read one credential, without its secret.
+///
+/// A revoked credential is not found.
 #[utoipa::path(
     get,
     path = "/v1/credentials/{id}",
@@ -208,6 +212,8 @@ async fn read_credential(
 }
 
 /// Revoke a credential permanently.
+///
+/// Requests with its secret are refused from then on. What it has recorded stays.
 #[utoipa::path(
     delete,
     path = "/v1/credentials/{id}",

@@ -170,13 +170,13 @@ fn file_links(caller: &Caller<ReadActivities>, base: &str) -> FileLinks {
     get,
     path = "/v1/exercises/{content}/attempts.csv",
     tag = "exercises",
-    operation_id = "export_exercise_attempts",
+    operation_id = "export_exercise_attempts_csv",
     params(
         ("content" = String, Path, description = "The content's id, or its IRI if the content is not registered.",
             example = "essay"),
         LogScope, ContentFilter, ExportOrder, CsvFormat, FileLanguage
     ),
-    responses((status = 200, description = "All attempts.", body = String, content_type = "text/csv",
+    responses((status = 200, description = "All attempts.", body = crate::http::openapi::Binary, content_type = "text/csv",
         headers(("Content-Disposition" = String, description = "A file name with today's date in the time zone of the request.")),
         example = "First name,Last name,Email address,Role,Job title,Language,Location,Join date,Manager name,\
             Primary team,Secondary teams,Status (at time of export),Deactivated,Title,Type,Content Type,Unique ID,\

@@ -76,7 +76,7 @@ struct CsvParameters {
     tag = "exports",
     operation_id = "export_activities_csv",
     params(LogScope, LogFilter, ExportOrder, CsvParameters, FileLanguage),
-    responses((status = 200, description = "All rows.", body = String, content_type = "text/csv",
+    responses((status = 200, description = "All rows.", body = crate::http::openapi::Binary, content_type = "text/csv",
         headers(("Content-Disposition" = String, description = "A file name with today's date in the time zone of the request.")),
         example = "First name,Last name,Email address,Role,Job title,Language,Location,Join date,Manager name,\
             Primary team,Secondary teams,Status (at time of export),Deactivated,Action,Title,Type,Content Type,\

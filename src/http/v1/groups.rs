@@ -52,6 +52,8 @@ impl KeyedResource for Groups {
 }
 
 /// List the organisation's groups, by id.
+///
+/// The next page is at `next`.
 #[utoipa::path(
     get,
     path = "/v1/groups",
@@ -69,6 +71,8 @@ async fn list_groups(caller: Caller<ReadDirectory>, pairs: QueryPairs) -> Answer
 }
 
 /// Read one group.
+///
+/// The members of a group are in the users.
 #[utoipa::path(
     get,
     path = "/v1/groups/{id}",
@@ -82,6 +86,8 @@ async fn read_group(caller: Caller<ReadDirectory>, id: web::Path<GroupId>, pairs
 }
 
 /// Create or replace a group by the platform's own id.
+///
+/// Members of the body that are left out get their defaults.
 #[utoipa::path(
     put,
     path = "/v1/groups/{id}",
@@ -105,6 +111,8 @@ async fn put_group(
 }
 
 /// Change members of a group by a merge patch (RFC 7396).
+///
+/// Members that are left out stay as they are.
 #[utoipa::path(
     patch,
     path = "/v1/groups/{id}",
@@ -125,6 +133,8 @@ async fn patch_group(
 }
 
 /// Create or replace many groups at once: all of them or none.
+///
+/// Each element has its `id`. A fault in one element refuses the whole batch, and names each fault.
 #[utoipa::path(
     post,
     path = "/v1/groups/batch",

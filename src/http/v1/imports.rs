@@ -67,6 +67,7 @@ pub enum ImportState {
 
 /// A bulk import.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ImportJob)]
 pub struct Import {
     /// The import's id, which the filter `import` takes.
     id: Uuid,
@@ -415,6 +416,8 @@ fn read_media_type(request: &HttpRequest) -> Result<(Option<ImportFormat>, Optio
 }
 
 /// Read one import.
+///
+/// Ask again until `status` is an end. The rejected rows are in its `errors`.
 #[utoipa::path(
     get,
     path = "/v1/imports/{id}",
@@ -464,12 +467,12 @@ async fn cancel_import(caller: Caller<WriteActivities>, id: web::Path<String>, p
     get,
     path = "/v1/imports/{id}/errors.csv",
     tag = "imports",
-    operation_id = "export_import_errors",
+    operation_id = "export_import_errors_csv",
     params(
         ("id" = Uuid, Path, description = "The import's id."),
         ("bom" = Option<bool>, Query, description = "Begin the file with a byte order mark, for Excel."),
     ),
-    responses((status = 200, description = "The rejected rows so far.", body = String, content_type = "text/csv",
+    responses((status = 200, description = "The rejected rows so far.", body = crate::http::openapi::Binary, content_type = "text/csv",
         headers(("Content-Disposition" = String, description = "A file name with the import's id.")),
         example = "user,action,content,happened_at,line,column,reason\r\nbo,finished,fire-safety,2026-01-31T09:00:00Z,3,action,there is no such action\r\n"))
 )]
@@ -512,13 +515,15 @@ pub(super) async fn export_import_errors(
 }
 
 /// Read the headings of a CSV for an import without a mapping.
+///
+/// Fill in the rows below the headings and send the file to `/v1/imports`.
 #[utoipa::path(
     get,
     path = "/v1/imports/template.csv",
     tag = "imports",
-    operation_id = "read_import_template",
+    operation_id = "read_import_template_csv",
     responses((status = 200, description = "A CSV with headings and without rows. Columns that are not needed may be removed.",
-        body = String, content_type = "text/csv",
+        body = crate::http::openapi::Binary, content_type = "text/csv",
         headers(("Content-Disposition" = String, description = "A file name.")),
         example = "user,action,content,happened_at\r\n"))
 )]

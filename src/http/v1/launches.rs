@@ -85,6 +85,8 @@ pub struct LaunchBody {
 }
 
 /// List launches, the newest first, without their tokens.
+///
+/// With `user`, `content` and `registration` the list has the launches that match all of them.
 #[utoipa::path(
     get,
     path = "/v1/launches",
@@ -326,6 +328,8 @@ fn to_problem(refusal: LaunchRefusal) -> Problem {
 }
 
 /// Read one launch, without its token.
+///
+/// The answer says whether the launch has expired or was revoked.
 #[utoipa::path(
     get,
     path = "/v1/launches/{id}",

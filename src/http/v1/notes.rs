@@ -140,6 +140,8 @@ async fn create_note(
 }
 
 /// Read one note.
+///
+/// Notes about the caller are not found.
 #[utoipa::path(
     get,
     path = "/v1/notes/{id}",
@@ -187,6 +189,8 @@ async fn patch_note(
 }
 
 /// List the previous versions of a note, each with its writer and time.
+///
+/// The newest version comes first. The current version is at `/v1/notes/{id}`.
 #[utoipa::path(
     get,
     path = "/v1/notes/{id}/history",

@@ -90,6 +90,8 @@ impl From<Organisation> for OrganisationView {
 }
 
 /// Read the organisation's settings.
+///
+/// Every person may read them, and every credential with a scope of `/v1`.
 #[utoipa::path(
     get,
     path = "/v1/organisation",
@@ -104,6 +106,8 @@ async fn read_organisation(caller: Caller<ReadOrganisation>, pairs: QueryPairs) 
 }
 
 /// Change the organisation's settings by a merge patch (RFC 7396).
+///
+/// Members that are left out stay as they are.
 #[utoipa::path(
     patch,
     path = "/v1/organisation",

@@ -247,13 +247,13 @@ async fn write_people(
     get,
     path = "/v1/contents/{id}/progress.csv",
     tag = "completions",
-    operation_id = "export_progress",
+    operation_id = "export_progress_csv",
     params(
         ("id" = String, Path, description = "The content's id, or its IRI if the content is not registered.",
             example = "fire-safety"),
         LogScope, PeopleFilter, StatusParameters, ProgressCsv, FileLanguage
     ),
-    responses((status = 200, description = "All people in scope.", body = String, content_type = "text/csv",
+    responses((status = 200, description = "All people in scope.", body = crate::http::openapi::Binary, content_type = "text/csv",
         headers(("Content-Disposition" = String, description = "A file name with today's date in the organisation's time zone.")),
         example = "First name,Last name,Email address,Role,Job title,Language,Location,Join date,Manager name,\
             Primary team,Secondary teams,Status (at time of export),Deactivated,Title,Type,Content Type,Unique ID,\

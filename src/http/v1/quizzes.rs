@@ -357,13 +357,13 @@ async fn load_persons(
     get,
     path = "/v1/quizzes/{content}/responses.csv",
     tag = "quizzes",
-    operation_id = "export_quiz_responses",
+    operation_id = "export_quiz_responses_csv",
     params(
         ("content" = String, Path, description = "The content's id, or its IRI if the content is not registered.",
             example = "fire-safety"),
         LogScope, ContentFilter, ExportOrder, ShapeParameter, CsvFormat, FileLanguage
     ),
-    responses((status = 200, description = "All answers, or all attempts.", body = String, content_type = "text/csv",
+    responses((status = 200, description = "All answers, or all attempts.", body = crate::http::openapi::Binary, content_type = "text/csv",
         headers(("Content-Disposition" = String, description = "A file name with today's date in the time zone of the request.")),
         example = "First name,Last name,Email address,Role,Job title,Language,Location,Join date,Manager name,\
             Primary team,Secondary teams,Status (at time of export),Deactivated,Title,Type,Content Type,Unique ID,\
@@ -404,6 +404,8 @@ pub(super) async fn export_responses(
 }
 
 /// Read the statistics of the questions of a content: answers, correct ones, time, and the most chosen wrong answer.
+///
+/// The filters of persons and times are those of the log.
 #[utoipa::path(
     get,
     path = "/v1/quizzes/{content}/questions",

@@ -39,6 +39,8 @@ pub struct ReportKeyList {
 }
 
 /// List the keys of a report, without secrets.
+///
+/// The secret of a key is in the answer to its creation only.
 #[utoipa::path(
     get,
     path = "/v1/reports/{id}/keys",
@@ -99,6 +101,8 @@ async fn create_report_key(
 }
 
 /// Revoke a key for ever.
+///
+/// Requests with its secret are refused from then on.
 #[utoipa::path(
     delete,
     path = "/v1/reports/{id}/keys/{key}",

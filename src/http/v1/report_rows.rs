@@ -81,7 +81,7 @@ async fn list_report_activities(
     operation_id = "export_report_csv",
     params(("id" = Uuid, Path, description = "The report's id."), AddedFilter, ExportOrder, ReportCsvParameters,
         FileLanguage),
-    responses((status = 200, description = "All rows, in the format of `/v1/activities/export.csv`.", body = String,
+    responses((status = 200, description = "All rows, in the format of `/v1/activities/export.csv`.", body = crate::http::openapi::Binary,
         content_type = "text/csv",
         headers(("Content-Disposition" = String, description = "A file name with the report's name and today's date in the time zone of the request."))))
 )]

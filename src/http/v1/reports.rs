@@ -42,6 +42,8 @@ pub struct ReportList {
 }
 
 /// List the reports that the caller may open: their own and shared ones.
+///
+/// The next page is at `next`.
 #[utoipa::path(
     get,
     path = "/v1/reports",
@@ -174,6 +176,8 @@ async fn patch_report(
 }
 
 /// Delete a report with its keys, its schedules and their deliveries.
+///
+/// Reports can be deleted by their owner, and by an owner or admin of the organisation.
 #[utoipa::path(
     delete,
     path = "/v1/reports/{id}",

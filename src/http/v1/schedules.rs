@@ -68,6 +68,8 @@ pub struct QueuedRun {
 }
 
 /// List the schedules of a report: the caller's own, or all for an owner or admin of the organisation.
+///
+/// The next page is at `next`.
 #[utoipa::path(
     get,
     path = "/v1/reports/{id}/schedules",

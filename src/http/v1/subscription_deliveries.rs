@@ -87,6 +87,8 @@ async fn list_subscription_deliveries(
 }
 
 /// Read one delivery.
+///
+/// The answer has the attempts of the delivery with their results.
 #[utoipa::path(
     get,
     path = "/v1/subscriptions/{id}/deliveries/{delivery}",

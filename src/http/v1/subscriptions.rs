@@ -106,6 +106,8 @@ fn parse_change(node: &Node<'_>, place: &Place<'_>) -> Result<i64, crate::base::
 }
 
 /// List the subscriptions of the organisation.
+///
+/// The next page is at `next`.
 #[utoipa::path(
     get,
     path = "/v1/subscriptions",
@@ -259,6 +261,8 @@ async fn put_subscription(
 }
 
 /// Change members of a subscription by a merge patch (RFC 7396); `filter` is merged parameter by parameter.
+///
+/// Members that are left out stay as they are.
 #[utoipa::path(
     patch,
     path = "/v1/subscriptions/{id}",

@@ -53,6 +53,8 @@ impl KeyedResource for Teams {
 }
 
 /// List the organisation's teams, by id.
+///
+/// The next page is at `next`.
 #[utoipa::path(
     get,
     path = "/v1/teams",
@@ -71,6 +73,8 @@ async fn list_teams(caller: Caller<ReadDirectory>, pairs: QueryPairs) -> Answer 
 }
 
 /// Read one team.
+///
+/// The members of a team are in the users.
 #[utoipa::path(
     get,
     path = "/v1/teams/{id}",
@@ -84,6 +88,8 @@ async fn read_team(caller: Caller<ReadDirectory>, id: web::Path<TeamId>, pairs: 
 }
 
 /// Create or replace a team by the platform's own id.
+///
+/// Members of the body that are left out get their defaults.
 #[utoipa::path(
     put,
     path = "/v1/teams/{id}",
@@ -107,6 +113,8 @@ async fn put_team(
 }
 
 /// Change members of a team by a merge patch (RFC 7396).
+///
+/// Members that are left out stay as they are.
 #[utoipa::path(
     patch,
     path = "/v1/teams/{id}",
@@ -127,6 +135,8 @@ async fn patch_team(
 }
 
 /// Create or replace many teams at once: all of them or none.
+///
+/// Each element has its `id`. A fault in one element refuses the whole batch, and names each fault.
 #[utoipa::path(
     post,
     path = "/v1/teams/batch",

@@ -73,6 +73,8 @@ impl KeyedResource for Users {
 }
 
 /// List the users within the caller's reach, by id.
+///
+/// Users outside the reach are not in the list. The next page is at `next`.
 #[utoipa::path(
     get,
     path = "/v1/users",
@@ -98,6 +100,8 @@ async fn list_users(caller: Caller<ReadDirectory>, pairs: QueryPairs) -> Answer 
 }
 
 /// Read one user within the caller's reach.
+///
+/// A user outside the reach is not found.
 #[utoipa::path(
     get,
     path = "/v1/users/{id}",
@@ -159,6 +163,8 @@ async fn patch_user(
 }
 
 /// Create or replace many users at once: all of them or none.
+///
+/// Each element has its `id`. A fault in one element refuses the whole batch, and names each fault.
 #[utoipa::path(
     post,
     path = "/v1/users/batch",

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use crate::access::permit::ReadActivityObjects;
 use crate::http::auth::Caller;
+use crate::http::openapi::ActivityDefinition;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
@@ -37,11 +38,13 @@ pub struct ActivityObject {
     pub id: String,
     /// The definition. It is left out if it is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<ActivityDefinition>, nullable = false)]
     pub definition: Option<Box<RawValue>>,
 }
 
 /// Read the definition of an Activity, merged from all statements that name it.
+///
+/// An Activity that no statement names has its id only.
 #[utoipa::path(
     get,
     path = "/xapi/activities",

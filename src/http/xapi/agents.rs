@@ -69,6 +69,8 @@ pub struct Account {
 }
 
 /// Read the names and identifiers of an agent, as far as the caller may know them.
+///
+/// A caller without the right to know more gets what it sent.
 #[utoipa::path(
     get,
     path = "/xapi/agents",

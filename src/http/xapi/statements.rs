@@ -10,12 +10,14 @@ mod write;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::Principal;
 use crate::access::permit::{ReadStatements, WriteStatements};
 use crate::base::ids::StatementId;
 use crate::http::auth::Caller;
+use crate::http::openapi::{Binary, FoundStatements, NewStatements, Statement};
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
@@ -31,6 +33,16 @@ routes! {
     "/xapi/statements" => { get: read_statements, post: store_statements, put: store_statement },
 }
 
+/// The formats of statements in an answer.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(dead_code, reason = "only the schema of the variants is used")]
+enum StatementFormat {
+    Exact,
+    Ids,
+    Canonical,
+}
+
 /// Store one or several statements: all of them or none.
 ///
 /// A body with attachments is multipart/mixed: the statements are the first part, then follows each attachment.
@@ -39,10 +51,12 @@ routes! {
     path = "/xapi/statements",
     tag = "xapi",
     operation_id = "store_statements",
-    request_body(content = serde_json::Value, description = "A statement, or an array of statements.",
-        example = json!({"actor": {"mbox": "mailto:ada@example.com"},
+    request_body(description = "A statement, or an array of statements.", content(
+        (NewStatements = "application/json", example = json!([{"actor": {"mbox": "mailto:ada@example.com"},
             "verb": {"id": "http://adlnet.gov/expapi/verbs/completed", "display": {"en": "completed"}},
-            "object": {"id": "https://example.com/fire-safety", "definition": {"name": {"en": "Fire Safety"}}}})),
+            "object": {"id": "https://example.com/fire-safety", "definition": {"name": {"en": "Fire Safety"}}}}])),
+        (Binary = "multipart/mixed")
+    )),
     params(("X-Experience-API-Version" = String, Header, description = "`1.0.3` or `2.0.0`.", example = "1.0.3")),
     responses((status = 200, description = "The ids, in order.", body = Vec<Uuid>))
 )]
@@ -67,10 +81,12 @@ async fn store_statements(
     path = "/xapi/statements",
     tag = "xapi",
     operation_id = "store_statement",
-    request_body(content = serde_json::Value, description = "The statement.",
-        example = json!({"actor": {"mbox": "mailto:ada@example.com"},
+    request_body(description = "The statement.", content(
+        (Statement = "application/json", example = json!({"actor": {"mbox": "mailto:ada@example.com"},
             "verb": {"id": "http://adlnet.gov/expapi/verbs/attempted"},
             "object": {"id": "https://example.com/fire-safety"}})),
+        (Binary = "multipart/mixed")
+    )),
     params(
         ("statementId" = Uuid, Query, description = "The statement's id."),
         ("X-Experience-API-Version" = String, Header, description = "`1.0.3` or `2.0.0`.", example = "1.0.3")
@@ -115,19 +131,19 @@ async fn store_statement(
         ("registration" = Option<Uuid>, Query, description = "The registration."),
         ("related_activities" = Option<bool>, Query, description = "`activity` may occur anywhere in the statement."),
         ("related_agents" = Option<bool>, Query, description = "`agent` may occur anywhere in the statement."),
-        ("since" = Option<String>, Query, description = "Stored after this moment."),
-        ("until" = Option<String>, Query, description = "Stored at this moment or before."),
-        ("limit" = Option<u32>, Query, description = "The most statements of a page; 0 means the largest page."),
+        ("since" = Option<String>, Query, format = DateTime, description = "Stored after this moment."),
+        ("until" = Option<String>, Query, format = DateTime, description = "Stored at this moment or before."),
+        ("limit" = Option<u32>, Query, minimum = 0, description = "The most statements of a page; 0 means the largest page."),
         ("ascending" = Option<bool>, Query, description = "The oldest statement first."),
-        ("format" = Option<String>, Query, description = "`exact`, `ids` or `canonical`."),
+        ("format" = Option<StatementFormat>, Query, description = "`exact`, `ids` or `canonical`."),
         ("attachments" = Option<bool>, Query, description = "Send the contents of attachments too."),
         ("cursor" = Option<String>, Query, description = "From the last page's `more`."),
         ("X-Experience-API-Version" = String, Header, description = "`1.0.3` or `2.0.0`.", example = "1.0.3")
     ),
     responses((status = 200, description = "The statement, or `{statements, more}`. With `attachments=true` the first part of a \
         multipart answer, followed by the contents of attachments.", content(
-            (serde_json::Value = "application/json"),
-            (crate::http::openapi::Binary = "multipart/mixed")
+            (FoundStatements = "application/json"),
+            (Binary = "multipart/mixed")
         )))
 )]
 async fn read_statements(

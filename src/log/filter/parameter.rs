@@ -1,10 +1,10 @@
 //! Descriptions of the log's query parameters: name, kind of value, documentation, and rule in saved reports.
 
-use utoipa::PartialSchema;
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::Schema;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::{Ref, RefOr};
 
-use super::value::{FilterValue, ValueKind};
+use super::query::Sort;
+use super::value::{FilterValue, ValueKind, component};
 
 /// One query parameter of the log.
 #[derive(Debug, Clone, Copy)]
@@ -170,11 +170,14 @@ const fn option(name: &'static str, description: &'static str, example: &'static
 
 /// The parameters that select a scope inside the caller's reach.
 pub const SCOPE_PARAMETERS: &[Parameter] = &[
-    option(
-        "scope",
-        "`company`, `managed` (direct reports), `team`, `group` or `me`; default: the whole reach.",
-        "managed",
-    ),
+    Parameter {
+        schema: || Ref::from_schema_name("AskableScope").into(),
+        ..option(
+            "scope",
+            "`company`, `managed` (direct reports), `team`, `group` or `me`; default: the whole reach.",
+            "managed",
+        )
+    },
     Parameter::of_type::<bool>(
         "include_sub_managers",
         "With `scope=managed`: the indirect reports too.",
@@ -183,16 +186,15 @@ pub const SCOPE_PARAMETERS: &[Parameter] = &[
 ];
 
 /// The parameter that orders a list.
-pub const SORT_PARAMETERS: &[Parameter] = &[option(
-    "sort",
-    "`-happened_at` (default) or `happened_at`.",
-    "-happened_at",
-)];
+pub const SORT_PARAMETERS: &[Parameter] = &[Parameter {
+    schema: component::<Sort>,
+    ..option("sort", "`-happened_at` (default) or `happened_at`.", "-happened_at")
+}];
 
 /// The parameters of pages.
 pub const PAGE_PARAMETERS: &[Parameter] = &[
     Parameter {
-        schema: u32::schema,
+        schema: limit_schema,
         ..option("limit", "Rows of a page, 1 to 1000; default 50.", "50")
     },
     Parameter::of_type::<Option<String>>(
@@ -200,5 +202,25 @@ pub const PAGE_PARAMETERS: &[Parameter] = &[
         "From the last page's `next`; bound to its filter and caller.",
         Traits::of(Subject::PersonOption),
     ),
-    option("count", "`exact`: give the total.", "exact"),
+    Parameter {
+        schema: count_schema,
+        ..option("count", "`exact`: give the total.", "exact")
+    },
 ];
+
+fn limit_schema() -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
+        .minimum(Some(1))
+        .maximum(Some(1_000))
+        .into()
+}
+
+/// The schema of the parameter `count`, of every list that has it.
+pub fn count_schema() -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(["exact"]))
+        .into()
+}

@@ -1,5 +1,7 @@
 //! A parsed request for activities: filter, scope, order and page.
 
+use utoipa::ToSchema;
+
 use super::Filter;
 use crate::access::AskedScope;
 use crate::base::clock::Timestamp;
@@ -7,12 +9,15 @@ use crate::base::{CipherError, CursorCipher, Fingerprint};
 use crate::log::cursor::{Cursor, Position};
 
 /// The order of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ToSchema)]
+#[schema(as = SortOrder)]
 pub enum Sort {
     /// `-happened_at`: the newest first. Among equals, the last recorded first.
     #[default]
+    #[schema(rename = "-happened_at")]
     NewestFirst,
     /// `happened_at`: exactly the reverse.
+    #[schema(rename = "happened_at")]
     OldestFirst,
 }
 

@@ -214,21 +214,32 @@ items_of_keys! {
     Action: component::<Action>();
     LearningType: component::<LearningType>();
     ContentFormat: component::<ContentFormat>();
-    Origin: String::schema();
-    ResultFilter: String::schema();
-    Period: String::schema();
+    Origin: component::<Origin>();
+    ResultFilter: component::<ResultFilter>();
+    Period: component::<Period>();
 }
 
 /// A reference to the schema of `T` among the components of the OpenAPI document.
-fn component<T: ToSchema>() -> RefOr<Schema> {
+pub(super) fn component<T: ToSchema>() -> RefOr<Schema> {
     Ref::from_schema_name(T::name()).into()
 }
 
 /// A value of the parameter `result`.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr, strum::VariantArray,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    ToSchema,
+    strum::IntoStaticStr,
+    strum::VariantArray,
 )]
 #[strum(serialize_all = "snake_case")]
+#[schema(rename_all = "snake_case")]
 pub enum ResultFilter {
     /// Success is known and true.
     Passed,

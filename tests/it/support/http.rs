@@ -57,6 +57,7 @@ impl Caller {
             })
             .collect();
         let request_text = format!("{method} {path}\n{}", excerpt(&body));
+        let (sent_headers, sent_body) = (headers.clone(), body.clone());
         let answer = request.headers(headers).body(body).send().await;
         let mut answer = answer.unwrap_or_else(|error| panic!("{request_text}\nno answer: {error:?}"));
         let status = answer.status().as_u16();
@@ -73,6 +74,14 @@ impl Caller {
         if let Err(fault) = openapi::check_answer(&method, path, status, &headers, &body) {
             panic!(
                 "{request_text}\nthe status is {status}, and the OpenAPI document does not describe the answer: {fault}\n{}",
+                excerpt(&body)
+            );
+        }
+        if status < 400
+            && let Err(fault) = openapi::check_request(&method, path, &sent_headers, &sent_body)
+        {
+            panic!(
+                "{request_text}\nthe server took a body that the OpenAPI document does not permit: {fault}\n{}",
                 excerpt(&body)
             );
         }

@@ -1,6 +1,8 @@
-//! Checks every answer against the OpenAPI document: the operation, status, media type and body must be described.
+//! Checks every answer against the OpenAPI document: the operation, status, media type and body must be described. Every
+//! body that the server takes must be permitted.
 //!
-//! The test client calls [`check_answer`] for each answer that it receives.
+//! The test client calls [`check_answer`] for each answer that it receives, and [`check_request`] for each request that
+//! is not refused.
 
 use std::collections::HashMap;
 use std::io::Read as _;
@@ -60,7 +62,57 @@ pub fn check_answer(
     if method == Method::HEAD {
         return Ok(());
     }
-    check_body(&response, headers, body)
+    check_body(&resolve(response), headers, body)
+}
+
+/// The place to which a reference at `pointer` points, or `pointer` itself.
+fn resolve(pointer: String) -> String {
+    let reference = DOCUMENT.pointer(&pointer).and_then(|value| value["$ref"].as_str());
+    reference.and_then(|reference| reference.strip_prefix('#')).map_or(pointer, ToOwned::to_owned)
+}
+
+/// Compares the body of a request that the server took with the description of its operation.
+///
+/// # Errors
+///
+/// What the document does not permit.
+pub fn check_request(
+    method: &Method,
+    path_and_query: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(), String> {
+    let path = path_and_query.split('?').next().unwrap_or_default();
+    // A form in xAPI's alternate request syntax contains another request. A body without a media type is none of these.
+    let is_alternate = path.starts_with("/xapi/") && path_and_query.contains("method=");
+    let Some(media_type) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return Ok(());
+    };
+    if body.is_empty() || is_alternate || path.starts_with(VIEWER) {
+        return Ok(());
+    }
+    let operation = find_operation(path, method).ok_or("no operation describes the request")?;
+    let content = format!("{operation}/requestBody/content");
+    let described = DOCUMENT.pointer(&content).and_then(Value::as_object);
+    let described = described.ok_or_else(|| format!("{operation} has no body"))?;
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let name = [essence.as_str(), "*/*"].into_iter().find(|name| described.contains_key(*name));
+    let Some(name) = name else {
+        let known: Vec<&String> = described.keys().collect();
+        return Err(format!("{operation} describes {known:?}, not {essence}"));
+    };
+    let schema = format!("{content}/{}/schema", name.replace('/', "~1"));
+    match essence.as_str() {
+        "application/json" | "application/merge-patch+json" if is_json(&schema) => check_json(&schema, body),
+        "application/x-ndjson" if is_json(&schema) => check_lines(&schema, body),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the schema describes JSON, and not the bytes of a file.
+fn is_json(schema: &str) -> bool {
+    let binary = "#/components/schemas/Binary";
+    DOCUMENT.pointer(schema).is_some_and(|schema| schema["$ref"] != binary && schema["type"] != "string")
 }
 
 /// The path of the resource of the LRS that answers, or the path as it is.
@@ -133,10 +185,7 @@ fn check_body(response: &str, headers: &HeaderMap, body: &[u8]) -> Result<(), St
     match essence {
         _ if described == "*/*" => Ok(()),
         "application/json" | "application/problem+json" => check_json(&schema, body),
-        "application/x-ndjson" => body
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-            .try_for_each(|line| check_json(&schema, line)),
+        "application/x-ndjson" => check_lines(&schema, body),
         _ => Ok(()),
     }
 }
@@ -151,6 +200,12 @@ fn decode(headers: &HeaderMap, body: &[u8]) -> Result<Vec<u8>, String> {
         .read_to_end(&mut decoded)
         .map_err(|error| format!("the body is not gzip: {error}"))?;
     Ok(decoded)
+}
+
+fn check_lines(schema: &str, body: &[u8]) -> Result<(), String> {
+    body.split(|byte| *byte == b'\n')
+        .filter(|line| !line.trim_ascii().is_empty())
+        .try_for_each(|line| check_json(schema, line))
 }
 
 fn check_json(schema: &str, body: &[u8]) -> Result<(), String> {
@@ -202,6 +257,55 @@ mod tests {
         let body = br#"{"created": 1, "updated": 0, "unchanged": 2}"#;
         let checked = check_answer(&Method::POST, "/v1/users/batch", 200, &json_headers(), body);
         assert_eq!(checked, Ok(()));
+    }
+
+    #[test]
+    fn bodies_that_are_not_permitted_are_faults() {
+        let check = |path, body: &str| check_request(&Method::POST, path, &json_headers(), body.as_bytes());
+        let valid = r#"[{"id": "t1", "name": "North"}]"#;
+        assert_eq!(check("/v1/teams/batch", valid), Ok(()));
+        assert!(check("/v1/teams/batch", r#"[{"id": "t1"}]"#).is_err(), "a missing member");
+        assert!(check("/v1/teams/batch", r#"[{"name": "North", "colour": "red"}]"#).is_err(), "another member");
+        assert!(check("/v1/teams", valid).is_err(), "an operation without a body");
+    }
+
+    #[test]
+    fn examples_are_valid_by_their_schemas() {
+        let mut faults = Vec::new();
+        check_examples(&DOCUMENT, "", &mut faults);
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+    }
+
+    /// Checks the examples beside and in each schema under `value`, which is at `pointer`.
+    fn check_examples(value: &Value, pointer: &str, faults: &mut Vec<String>) {
+        if let Value::Object(members) = value {
+            // A member of that name may be a property.
+            if pointer.ends_with("/properties") {
+                members.iter().for_each(|(name, value)| {
+                    check_examples(value, &format!("{pointer}/{}", escape(name)), faults);
+                });
+                return;
+            }
+            let schema = members.get("schema").unwrap_or(value);
+            let listed = members.get("examples").and_then(Value::as_array).into_iter().flatten();
+            for example in members.get("example").into_iter().chain(listed) {
+                let errors = compile(schema).iter_errors(example).map(|e| e.to_string()).collect::<Vec<_>>();
+                if !errors.is_empty() {
+                    faults.push(format!("{pointer}: {errors:?}"));
+                }
+            }
+            for (name, value) in members.iter().filter(|(name, _)| !name.starts_with("example")) {
+                check_examples(value, &format!("{pointer}/{}", escape(name)), faults);
+            }
+        } else if let Value::Array(elements) = value {
+            elements.iter().enumerate().for_each(|(index, value)| {
+                check_examples(value, &format!("{pointer}/{index}"), faults);
+            });
+        }
+    }
+
+    fn escape(name: &str) -> String {
+        name.replace('~', "~0").replace('/', "~1")
     }
 
     #[test]

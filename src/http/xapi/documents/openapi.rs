@@ -6,9 +6,9 @@ use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem, Paths,
 };
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
-use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::{
-    ContentBuilder, Info, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder, ResponsesBuilder,
+    Content, ContentBuilder, Info, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder, ResponsesBuilder,
 };
 
 use super::DocumentResource;
@@ -55,15 +55,15 @@ pub(in crate::http::xapi) fn document<R: DocumentResource>() -> OpenApi {
 fn get_operation<R: DocumentResource>() -> Operation {
     let document = R::TEXTS.document;
     let json = ContentBuilder::new().schema(Some(Value::schema())).build();
-    let bytes = ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name("Binary")))
-        .build();
     let found = ResponseBuilder::new()
         .description("The document with its media type and ETag, or an array of ids.")
         .content("application/json", json)
-        .content("*/*", bytes)
+        .content("*/*", bytes())
         .build();
     operation::<R>("read", format!("Read one {document}, or list the ids of all."))
+        .description(Some(
+            "A document has the media type with which it was stored. Its ETag serves `If-Match` and `If-None-Match`.",
+        ))
         .parameters(Some(parameters::<R>([
             id_parameter::<R>(
                 Required::False,
@@ -74,7 +74,7 @@ fn get_operation<R: DocumentResource>() -> Operation {
                 .parameter_in(ParameterIn::Query)
                 .required(Required::False)
                 .description(Some("List only documents that were written after this moment."))
-                .schema(Some(String::schema()))
+                .schema(Some(date_time()))
                 .build(),
             header(
                 "If-None-Match",
@@ -92,12 +92,6 @@ fn get_operation<R: DocumentResource>() -> Operation {
 
 fn put_operation<R: DocumentResource>() -> Operation {
     let document = R::TEXTS.document;
-    let content = ContentBuilder::new().schema(Some(String::schema())).build();
-    let body = RequestBodyBuilder::new()
-        .description(Some("The document, of any media type."))
-        .content("application/octet-stream", content)
-        .required(Some(Required::True))
-        .build();
     let (if_match, if_none_match) = match R::default_precondition(Version::V1) {
         DefaultPrecondition::Allowed => (
             "The ETag of the document that is replaced. xAPI 2.0.0 requires it if the document exists.",
@@ -112,12 +106,13 @@ fn put_operation<R: DocumentResource>() -> Operation {
         "put",
         format!("Store one {document}, and replace an existing one."),
     )
+    .description(Some("The document may have any media type."))
     .parameters(Some(parameters::<R>([
         id_parameter::<R>(Required::True, "The id of the document."),
         header("If-Match", if_match),
         header("If-None-Match", if_none_match),
     ])))
-    .request_body(Some(body))
+    .request_body(Some(body::<R>("The document, of any media type.")))
     .response("204", response("The document is stored."))
     .build()
 }
@@ -136,22 +131,37 @@ fn post_operation<R: DocumentResource>() -> Operation {
         header("If-Match", "The ETag of the existing document."),
         header("If-None-Match", "`*`: write only if the document does not exist."),
     ])))
-    .request_body(Some(json_body::<R>()))
+    .request_body(Some(body::<R>(
+        "The document; a JSON object if the document already exists.",
+    )))
     .response("204", response("The document is stored or merged."))
     .build()
 }
 
-fn json_body<R: DocumentResource>() -> RequestBody {
-    let content = ContentBuilder::new()
+fn body<R: DocumentResource>(description: &str) -> RequestBody {
+    let json = ContentBuilder::new()
         .schema(Some(Value::schema()))
         .example(Some((R::TEXTS.document_example)()))
         .build();
     RequestBodyBuilder::new()
-        .description(Some(
-            "The document; a JSON object if the document already exists.",
-        ))
-        .content("application/json", content)
+        .description(Some(description))
+        .content("application/json", json)
+        .content("*/*", bytes())
         .required(Some(Required::True))
+        .build()
+}
+
+fn date_time() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+        .build()
+}
+
+/// Bytes of any media type.
+fn bytes() -> Content {
+    ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Binary")))
         .build()
 }
 
@@ -172,6 +182,7 @@ fn delete_operation<R: DocumentResource>() -> Operation {
         )
     };
     operation::<R>("delete", summary)
+        .description(Some("The answer is the same if there is no document."))
         .parameters(Some(parameters::<R>([
             id,
             header("If-Match", "The ETag of the existing document."),
@@ -231,9 +242,7 @@ fn header(name: &str, description: &str) -> Parameter {
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
         .description(Some(description))
-        .schema(Some(
-            ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Null])),
-        ))
+        .schema(Some(String::schema()))
         .build()
 }
 
