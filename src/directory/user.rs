@@ -173,7 +173,7 @@ pub struct UserDraft {
     #[schema(value_type = Option<Vec<AgentShape>>, max_items = 100_000, required = false)]
     pub identifiers: Vec<Identifier>,
     /// The organisation's own fields: at most 100, values of at most 2,000 characters.
-    #[schema(value_type = Option<BTreeMap<String, String>>, required = false)]
+    #[schema(value_type = Option<BTreeMap<String, Option<String>>>, required = false)]
     pub custom: BTreeMap<String, String>,
 }
 

@@ -19,8 +19,8 @@ use utoipa::openapi::{Components, OpenApi as Document};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::problem::{ProblemDocument, ProblemError};
-use super::{cmi5_fetch, docs, downloads, files, health, metrics, v1, xapi};
 use super::v1::log_parameters::{CustomFields, NewActivityContent, NewActivityScore, UserByEmail};
+use super::{cmi5_fetch, docs, downloads, files, health, metrics, v1, xapi};
 use crate::directory::identity::AgentShape;
 use crate::log::Sort;
 use crate::log::filter::ResultFilter;
@@ -116,6 +116,8 @@ pub fn document() -> Document {
     if let Some(components) = &mut document.components {
         answers::add_components(components);
         statements::add_components(components);
+        // utoipa lists the type of maps among the components. Nothing refers to it.
+        components.schemas.retain(|name, _| name != "BTreeMap");
     }
     bodies::complete(&mut document);
     for item in document.paths.paths.values_mut() {

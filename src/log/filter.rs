@@ -24,8 +24,8 @@ use super::action::Action;
 use super::period::Window;
 
 pub use parameter::{
-    FilterSet, InReport, PAGE_PARAMETERS, Parameter, SCOPE_PARAMETERS, SORT_PARAMETERS, Subject, Traits,
-    count_schema,
+    CountMode, FilterSet, InReport, PAGE_PARAMETERS, Parameter, SCOPE_PARAMETERS, SORT_PARAMETERS, Subject,
+    Traits,
 };
 pub use parse::{MAX_CUSTOM_FIELDS, MAX_TITLE_WORDS, MAX_TITLES, Paging, ParseContext};
 pub use query::{Query, Sort};

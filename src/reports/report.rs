@@ -78,7 +78,7 @@ impl Visibility {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
     "id": "0190a000-0000-7000-8000-00000000000b", "name": "Failed quizzes of my people", "visibility": "shared",
-    "filter": {"scope": "managed", "type": ["quiz"], "result": "failed", "period": "previous_month"},
+    "filter": {"scope": "managed", "type": ["quiz"], "result": ["failed"], "period": "previous_month"},
     "columns": "elearning", "owner": {"id": "ada", "name": "Ada Obi"}, "suspended_schedules": [],
     "created_at": "2026-03-02T08:30:00.000Z", "updated_at": "2026-03-02T08:30:00.000Z"
 }))]
@@ -89,7 +89,7 @@ pub struct Report {
     pub name: String,
     /// The users that may open it.
     pub visibility: Visibility,
-    /// Its question to the log, as it was sent.
+    /// Its question to the log.
     #[schema(value_type = SavedFilter)]
     pub filter: Box<RawValue>,
     /// The columns of its CSV.
@@ -162,7 +162,7 @@ impl Report {
 #[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 #[schema(as = NewReport, example = json!({
     "name": "Failed quizzes of my people", "visibility": "shared",
-    "filter": {"scope": "managed", "type": ["quiz"], "result": "failed", "period": "previous_month"},
+    "filter": {"scope": "managed", "type": ["quiz"], "result": ["failed"], "period": "previous_month"},
     "columns": "elearning"
 }))]
 pub struct ReportForm {
@@ -191,6 +191,7 @@ pub struct ReportPatch {
     /// The users that may open it.
     visibility: Option<Visibility>,
     /// The parameters to change. Each is replaced as a whole.
+    #[schema(value_type = Option<super::saved_filter::FilterPatch>)]
     filter: Option<SavedFilter>,
     /// The new columns of its CSV.
     columns: Option<ColumnSet>,

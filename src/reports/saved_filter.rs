@@ -1,12 +1,14 @@
 //! The filter of a saved report: the log's parameters as a JSON object (docs/specification.md#saved-reports).
 //!
 //! The log's parser checks it, so a report has exactly the parameters of the log, without those of pages. The object is
-//! stored and returned as the client sent it. Relative times are resolved when the report is opened.
+//! stored and returned with an array for each parameter that may be repeated and with booleans, in the order of the
+//! client. Relative times are resolved when the report is opened.
 
 use chrono_tz::Tz;
+use serde_json::Value;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{
-    AdditionalProperties, ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type,
+    AdditionalProperties, ArrayBuilder, ArrayItems, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type,
 };
 use utoipa::{PartialSchema, ToSchema};
 
@@ -32,7 +34,7 @@ impl SavedFilter {
     ///
     /// All faults, each at its parameter.
     pub fn parse(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Faults> {
-        let text = node.without_nulls().to_text();
+        let text = to_documented_text(node);
         if text.len() > MAX_FILTER_BYTES {
             let detail = format!("a filter has at most {MAX_FILTER_BYTES} bytes of JSON");
             return Err(place.fault(detail).into());
@@ -77,6 +79,52 @@ impl SavedFilter {
     /// The filter as JSON, for storage.
     pub fn into_text(self) -> String {
         self.text
+    }
+}
+
+/// The filter as JSON in the form of its schema: a parameter that may be repeated has an array, a flag has a boolean.
+/// Members with the value `null` are dropped.
+fn to_documented_text(node: &Node<'_>) -> String {
+    let Some(members) = node.as_object() else {
+        return node.without_nulls().to_text();
+    };
+    let members = members.iter().filter(|member| member.value != Node::Null);
+    let texts = members.map(|member| {
+        let name = member.key.value();
+        let value = match &member.value {
+            Node::String(text) => to_documented_value(name, text.value()).to_string(),
+            Node::Array(elements) if is_closed_set(name) => {
+                let texts = elements.iter().filter_map(Node::as_str);
+                texts.flat_map(split_keys).collect::<Value>().to_string()
+            }
+            value => value.to_text(),
+        };
+        format!("{}:{value}", Value::from(name))
+    });
+    format!("{{{}}}", texts.collect::<Vec<_>>().join(","))
+}
+
+fn to_documented_value(name: &str, text: &str) -> Value {
+    match (kind_of(name), text) {
+        (Some(ValueKind::Repeated), _) if is_closed_set(name) => split_keys(text).collect(),
+        (Some(ValueKind::Repeated), _) => Value::from(vec![text]),
+        (Some(ValueKind::Boolean), "true" | "false") => Value::from(text == "true"),
+        _ => Value::from(text),
+    }
+}
+
+fn split_keys(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',')
+}
+
+/// Whether the values of a parameter are keys, which one text may have several of, separated by commas.
+fn is_closed_set(name: &str) -> bool {
+    let parameter = parameters().find(|parameter| parameter.name == name);
+    match parameter.map(|parameter| (parameter.schema)()) {
+        Some(RefOr::T(Schema::Array(array))) => {
+            matches!(array.items, ArrayItems::RefOrSchema(items) if matches!(*items, RefOr::Ref(_)))
+        }
+        _ => false,
     }
 }
 
@@ -196,46 +244,90 @@ impl ToSchema for SavedFilter {
 
 impl PartialSchema for SavedFilter {
     fn schema() -> RefOr<Schema> {
-        let object = parameters().fold(ObjectBuilder::new(), |object, parameter| {
-            object.property(
-                parameter.name,
-                described_schema(parameter.kind, parameter.description),
-            )
-        });
-        let object = object
+        object_schema(|schema| schema)
             .description(Some(
                 "The parameters of the log, without those of pages. Parameters combine with AND, several values of one \
-                 parameter, as an array, with OR. Any other member is `custom[<field>]`: values of a custom field of users.",
+                 parameter with OR. Any other member is `custom[<field>]`: values of a custom field of users. The server \
+                 also takes one value that is not in an array.",
             ))
-            .additional_properties(Some(AdditionalProperties::RefOr(described_schema(
-                ValueKind::Repeated,
-                "`custom[<field>]`: values of a custom field of users",
-            ))))
             .examples([serde_json::json!({
-                "scope": "managed", "type": ["quiz"], "result": "failed", "period": "previous_month",
+                "scope": "managed", "type": ["quiz"], "result": ["failed"], "period": "previous_month",
                 "custom[Region]": ["North", "South"]
-            })]);
-        object.build().into()
+            })])
+            .into()
     }
 }
 
-fn described_schema(kind: ValueKind, description: &'static str) -> RefOr<Schema> {
-    let text = || ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
-    let either = |one: Object, other: Schema| {
-        let either = OneOfBuilder::new().item(Schema::Object(one)).item(other);
-        RefOr::T(Schema::OneOf(either.description(Some(description)).build()))
-    };
-    match kind {
-        ValueKind::Single => text().description(Some(description)).build().into(),
-        ValueKind::Repeated => {
-            let texts = ArrayBuilder::new().items(text().build()).min_items(Some(1));
-            either(text().build(), Schema::Array(texts.build()))
+/// A merge patch of a filter: `null` removes a parameter. Only its schema is used.
+pub struct FilterPatch;
+
+impl ToSchema for FilterPatch {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "ReportFilterPatch".into()
+    }
+}
+
+impl PartialSchema for FilterPatch {
+    fn schema() -> RefOr<Schema> {
+        object_schema(nullable)
+            .description(Some(
+                "The parameters to change. A parameter that is left out stays, and `null` removes one.",
+            ))
+            .into()
+    }
+}
+
+/// An object with a member for each parameter, and `custom[<field>]`.
+fn object_schema(change: fn(RefOr<Schema>) -> RefOr<Schema>) -> ObjectBuilder {
+    let custom = ArrayBuilder::new()
+        .items(String::schema())
+        .min_items(Some(1))
+        .description(Some("`custom[<field>]`: values of a custom field of users."));
+    let object = parameters().fold(ObjectBuilder::new(), |object, parameter| {
+        let schema = with_description((parameter.schema)(), parameter.description);
+        object.property(parameter.name, change(schema))
+    });
+    object.additional_properties(Some(AdditionalProperties::RefOr(change(custom.into()))))
+}
+
+/// The schema, and `null`.
+fn nullable(schema: RefOr<Schema>) -> RefOr<Schema> {
+    match schema {
+        RefOr::T(Schema::Array(mut array)) => {
+            array.schema_type = SchemaType::from_iter([Type::Array, Type::Null]);
+            RefOr::T(Schema::Array(array))
         }
-        ValueKind::Boolean => {
-            let boolean = ObjectBuilder::new().schema_type(SchemaType::Type(Type::Boolean));
-            let words = text().enum_values(Some(["true", "false"]));
-            either(boolean.build(), Schema::Object(words.build()))
+        RefOr::T(Schema::Object(mut object)) => {
+            if let SchemaType::Type(one) = object.schema_type {
+                object.schema_type = SchemaType::from_iter([one, Type::Null]);
+            }
+            RefOr::T(Schema::Object(object))
         }
+        other => OneOfBuilder::new()
+            .item(other)
+            .item(ObjectBuilder::new().schema_type(Type::Null))
+            .into(),
+    }
+}
+
+/// The schema of a parameter with its description.
+fn with_description(schema: RefOr<Schema>, description: &str) -> RefOr<Schema> {
+    let description = Some(description.to_owned());
+    match schema {
+        RefOr::Ref(mut reference) => {
+            reference.description = description.unwrap_or_default();
+            RefOr::Ref(reference)
+        }
+        RefOr::T(Schema::Array(mut array)) => {
+            array.description = description;
+            array.min_items = Some(1);
+            RefOr::T(Schema::Array(array))
+        }
+        RefOr::T(Schema::Object(mut object)) => {
+            object.description = description;
+            RefOr::T(Schema::Object(object))
+        }
+        other => other,
     }
 }
 
@@ -295,12 +387,12 @@ mod tests {
     }
 
     #[test]
-    fn filter_is_stored_as_sent_without_nulls() {
+    fn filter_is_stored_with_arrays_and_booleans_and_without_nulls() {
         let text = r#"{ "tag" : ["b","a"], "period":null, "type":"quiz,item", "completed":"true" }"#;
         let stored = parse(text).unwrap();
         assert_eq!(
             stored.as_str(),
-            r#"{"tag":["b","a"],"type":"quiz,item","completed":"true"}"#
+            r#"{"tag":["b","a"],"type":["quiz","item"],"completed":true}"#
         );
         assert_eq!(parse("{}").unwrap(), SavedFilter::everything());
     }

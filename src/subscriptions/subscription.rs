@@ -275,6 +275,7 @@ pub struct SubscriptionPatch {
     #[schema(required = false, max_length = 2000)]
     url: String,
     /// The parameters to change. Each is replaced as a whole.
+    #[schema(value_type = Option<crate::reports::saved_filter::FilterPatch>)]
     filter: Option<SavedFilter>,
     /// The new secret. The one before does not sign any more: use `rotate` to let both sign for a day.
     #[schema(required = false)]

@@ -74,7 +74,9 @@ fn add_media_types(path: &str, body: &mut RequestBody, components: &mut Componen
 
 /// Replaces a reference to the schema of a whole resource by one to the schema of its changes: nothing is required.
 fn use_patch_schema(schema: &mut RefOr<Schema>, components: &mut Components) {
-    let Some(name) = referenced_name(schema) else { return };
+    let Some(name) = referenced_name(schema) else {
+        return;
+    };
     if name.ends_with("Patch") {
         return;
     }
@@ -85,7 +87,8 @@ fn use_patch_schema(schema: &mut RefOr<Schema>, components: &mut Components) {
         patch.example = None;
         patch.examples.clear();
         patch.description = Some(
-            "The members to change. A member that is left out stays; `null` removes one that may be missing.".to_owned(),
+            "The members to change. A member that is left out stays; `null` removes one that may be missing."
+                .to_owned(),
         );
         components
             .schemas

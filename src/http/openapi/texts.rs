@@ -14,7 +14,11 @@ pub(super) fn split_summary(operation: &mut Operation) {
     };
     let description = operation.description.take().unwrap_or_default();
     let texts = [rest, description];
-    let texts: Vec<&str> = texts.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
+    let texts: Vec<&str> = texts
+        .iter()
+        .map(String::as_str)
+        .filter(|text| !text.is_empty())
+        .collect();
     operation.summary = Some(first);
     operation.description = (!texts.is_empty()).then(|| texts.join("\n\n"));
 }
@@ -33,6 +37,9 @@ mod tests {
             .build();
         split_summary(&mut operation);
         assert_eq!(operation.summary.as_deref(), Some("Save a report."));
-        assert_eq!(operation.description.as_deref(), Some("The caller owns it.\n\nMore."));
+        assert_eq!(
+            operation.description.as_deref(),
+            Some("The caller owns it.\n\nMore.")
+        );
     }
 }

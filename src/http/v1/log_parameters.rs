@@ -79,10 +79,13 @@ impl ToSchema for CustomFields {}
 
 impl PartialSchema for CustomFields {
     fn schema() -> RefOr<Schema> {
-        let map = ObjectBuilder::new().additional_properties(Some(AdditionalProperties::RefOr(String::schema())));
+        let map =
+            ObjectBuilder::new().additional_properties(Some(AdditionalProperties::RefOr(String::schema())));
         AllOfBuilder::new()
             .item(map)
-            .description(Some("Values of custom fields of users, by the names of the fields."))
+            .description(Some(
+                "Values of custom fields of users, by the names of the fields.",
+            ))
             .into()
     }
 }

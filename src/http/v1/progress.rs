@@ -21,7 +21,7 @@ use crate::http::problem::{Answer, Code, Problem, ProblemError};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::log::activity::ActivityContent;
-use crate::log::filter::FilterSet;
+use crate::log::filter::{CountMode, FilterSet};
 use crate::log::period::local_date;
 use crate::log::progress::{ListPosition, PersonProgress, ProgressCursor, State, StateCounts, StatusFilter};
 use crate::log::{Paging, ParseContext, Query, Window};
@@ -110,13 +110,13 @@ const EXPIRES_WITHIN: &str = "expires_within";
 #[allow(dead_code, reason = "`list_progress` reads them; this struct documents them")]
 struct ProgressPaging {
     /// The number of people on a page, 1 to 1000. Default: 50.
-    #[param(example = 50)]
+    #[param(example = 50, minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// The cursor in `next` of the previous page. It is valid for the same parameters and caller.
     cursor: Option<String>,
     /// `exact`: return `total` and `states`.
-    #[param(example = "exact")]
-    count: Option<String>,
+    #[param(example = "exact", inline)]
+    count: Option<CountMode>,
 }
 
 /// The format of the CSV.

@@ -17,7 +17,7 @@ use crate::http::pages::{self, PIECE, PageWriter};
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
-use crate::log::filter::ParameterFault;
+use crate::log::filter::{CountMode, ParameterFault};
 use crate::log::timeline::{Entry, EntryKind, Kinds, TimelineEntry, merge};
 use crate::log::{ParseContext, Query};
 use crate::store::{Lookups, Page, TimelineRequest};
@@ -58,7 +58,7 @@ pub struct Timeline {
         LanguageParameter,
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "The number of entries on a page. Default: 50."),
         ("cursor" = Option<String>, Query, description = "The cursor in `next` of the previous page. It is valid for the same filter and caller."),
-        ("count" = Option<String>, Query, description = "`exact`: return the total.", example = "exact"),
+        ("count" = inline(Option<CountMode>), Query, description = "`exact`: return the total.", example = "exact"),
     ),
     responses((status = 200, description = "A page of the timeline.", body = Timeline))
 )]

@@ -135,7 +135,7 @@ async fn store_statement(
         ("until" = Option<String>, Query, format = DateTime, description = "Stored at this moment or before."),
         ("limit" = Option<u32>, Query, minimum = 0, description = "The most statements of a page; 0 means the largest page."),
         ("ascending" = Option<bool>, Query, description = "The oldest statement first."),
-        ("format" = Option<StatementFormat>, Query, description = "`exact`, `ids` or `canonical`."),
+        ("format" = inline(Option<StatementFormat>), Query, description = "`exact`, `ids` or `canonical`."),
         ("attachments" = Option<bool>, Query, description = "Send the contents of attachments too."),
         ("cursor" = Option<String>, Query, description = "From the last page's `more`."),
         ("X-Experience-API-Version" = String, Header, description = "`1.0.3` or `2.0.0`.", example = "1.0.3")

@@ -2,6 +2,7 @@
 
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::query::Sort;
 use super::value::{FilterValue, ValueKind, component};
@@ -188,7 +189,11 @@ pub const SCOPE_PARAMETERS: &[Parameter] = &[
 /// The parameter that orders a list.
 pub const SORT_PARAMETERS: &[Parameter] = &[Parameter {
     schema: component::<Sort>,
-    ..option("sort", "`-happened_at` (default) or `happened_at`.", "-happened_at")
+    ..option(
+        "sort",
+        "`-happened_at` (default) or `happened_at`.",
+        "-happened_at",
+    )
 }];
 
 /// The parameters of pages.
@@ -203,7 +208,7 @@ pub const PAGE_PARAMETERS: &[Parameter] = &[
         Traits::of(Subject::PersonOption),
     ),
     Parameter {
-        schema: count_schema,
+        schema: CountMode::schema,
         ..option("count", "`exact`: give the total.", "exact")
     },
 ];
@@ -217,10 +222,10 @@ fn limit_schema() -> RefOr<Schema> {
         .into()
 }
 
-/// The schema of the parameter `count`, of every list that has it.
-pub fn count_schema() -> RefOr<Schema> {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .enum_values(Some(["exact"]))
-        .into()
+/// The values of the parameter `count`.
+#[derive(Debug, Clone, Copy, ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub enum CountMode {
+    /// Give the total.
+    Exact,
 }

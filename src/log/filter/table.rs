@@ -85,7 +85,7 @@ filters! {
     /// Ids of users.
     "user" => users: Vec<UserId>, PERSON;
     /// Locations of users.
-    "location" => locations: Vec<String>, PERSON.example("Leeds");
+    "location" => locations: Vec<String>, PERSON.example(r#"["Leeds"]"#);
     /// Actions; `visited` is hidden unless it is named. May be comma-separated.
     "action" => actions: Vec<Action>, ACTIVITY.widens_with("visited").example(r#"["completed", "failed"]"#);
     /// IRIs of verbs.

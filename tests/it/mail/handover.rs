@@ -63,7 +63,7 @@ async fn administrators_and_the_owner_hand_a_report_over(server: &TestServer) {
     assert_eq!(handed.header("etag"), Some("\"2\""));
     let handed = handed.json();
     assert_eq!(handed["owner"], json!({"id": "mo", "name": "mo Example"}));
-    assert_eq!((&handed["name"], &handed["filter"]), (&json!("Theirs"), &json!({"tag": "a"})));
+    assert_eq!((&handed["name"], &handed["filter"]), (&json!("Theirs"), &json!({"tag": ["a"]})));
     assert_eq!(ada.list("/v1/reports?owner=ada", "reports").await, Vec::<Value>::new());
     assert_eq!(hal.list("/v1/reports?owner=mo", "reports").await.len(), 1);
     ada.patch(&report, &json!({"name": "Mine"})).await.expect(403);

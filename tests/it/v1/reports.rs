@@ -201,7 +201,7 @@ async fn report_is_replaced_patched_and_deleted(server: &TestServer) {
     let patched = ada.patch(&path, &patch).await.expect(200);
     let mut expected = created.clone();
     expected["name"] = json!("Two");
-    expected["filter"] = json!({"tag": ["c"], "custom[Region]": "North", "result": "failed"});
+    expected["filter"] = json!({"tag": ["c"], "custom[Region]": ["North"], "result": ["failed"]});
     expected["updated_at"] = json!("2026-03-18T10:18:23.000Z");
     assert_eq!((patched.json(), patched.header("etag")), (expected.clone(), Some("\"2\"")));
     assert_eq!(ada.get(&path).await.json(), expected);
@@ -225,7 +225,7 @@ async fn report_is_replaced_patched_and_deleted(server: &TestServer) {
     {
         expected[member] = json!(value);
     }
-    expected["filter"] = json!({"tag": "z"});
+    expected["filter"] = json!({"tag": ["z"]});
     assert_eq!(put.json(), expected);
 
     ada.delete(&path).await.expect(204);

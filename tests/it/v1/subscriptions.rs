@@ -76,7 +76,7 @@ async fn changes_are_checked_and_versioned(server: &TestServer) {
     assert_eq!(patched.header("etag"), Some("\"2\""));
     assert_eq!(
         (&patched.json()["name"], &patched.json()["filter"]),
-        (&json!("Pay"), &json!({"type": "quiz"}))
+        (&json!("Pay"), &json!({"type": ["quiz"]}))
     );
     let stale = [("if-match", "\"1\""), ("content-type", "application/json")];
     let body = serde_json::to_vec(&webhook()).expect("JSON");

@@ -12,6 +12,7 @@ use super::question::{self, Filter, Question, Requester, Role, Scope};
 use super::{CheckResult, Comparison, check, compare_rows, describe};
 use crate::support::TestServer;
 use crate::support::http::{Caller, query};
+use crate::support::openapi::wrap_filter_values;
 use crate::support::random::Random;
 
 /// Compares random reports, and returns how many have rows.
@@ -201,7 +202,9 @@ impl Comparison<'_> {
             format!("the status of the new report must be 201, not {}", describe(&created))
         })?;
         let path = created.header("location").unwrap_or_default().to_owned();
-        check(created.json()["filter"] == body["filter"], || {
+        let mut expected = body["filter"].clone();
+        wrap_filter_values(&mut expected);
+        check(created.json()["filter"] == expected, || {
             format!("the filter of the answer differs: {}", describe(&created))
         })?;
         let outcome = self.compare_opened_report(&path, report, random).await;
