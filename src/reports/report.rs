@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use strum::{IntoStaticStr, VariantArray};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{OneOfBuilder, Schema};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use crate::access::{Principal, ReachRules, ScopeError, Scoped};
@@ -180,6 +182,18 @@ pub struct ReportForm {
     pub columns: ColumnSet,
 }
 
+/// A user's id, or the object that GET gives.
+fn owner_schema() -> RefOr<Schema> {
+    OneOfBuilder::new()
+        .item(String::schema())
+        .item(Ref::from_schema_name("ActivityRecorder"))
+        .description(Some(
+            "The id of the user to which the report is handed over: an active user with reporting access by the role in \
+             the directory. The object `{\"id\": …}` that GET gives is accepted, too.",
+        ))
+        .into()
+}
+
 /// A merge patch of a report (RFC 7396). `null` sets a member to its default, and removes a parameter from `filter`.
 #[derive(Debug, Clone, ToSchema)]
 #[allow(dead_code, reason = "describes the body; it is parsed as the form")]
@@ -197,7 +211,7 @@ pub struct ReportPatch {
     columns: Option<ColumnSet>,
     /// The id of the user to which the report is handed over: an active user with reporting access by the role in the
     /// directory. The object `{"id": …}` that GET gives is accepted, too.
-    #[schema(required = false)]
+    #[schema(schema_with = owner_schema, required = false)]
     owner: String,
 }
 
