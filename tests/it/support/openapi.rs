@@ -147,7 +147,7 @@ fn remove_nulls(value: &mut Value) {
 }
 
 /// Removes the members that a PUT passes over, so that a client can send back what it has read
-/// (docs/specification.md#json).
+/// (docs/specification.md#json-conventions).
 fn remove_read_only_members(value: &mut Value) {
     const READ_ONLY: [&str; 16] = [
         "registered",
