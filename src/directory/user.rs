@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, SchemaType, Type};
 
 use crate::access::role::UnknownRole;
 use crate::access::{Principal, Reach, ReachRules, Role};
@@ -173,8 +175,19 @@ pub struct UserDraft {
     #[schema(value_type = Option<Vec<AgentShape>>, max_items = 100_000, required = false)]
     pub identifiers: Vec<Identifier>,
     /// The organisation's own fields: at most 100, values of at most 2,000 characters.
-    #[schema(value_type = Option<BTreeMap<String, Option<String>>>, required = false)]
+    #[schema(schema_with = custom_schema, required = false)]
     pub custom: BTreeMap<String, String>,
+}
+
+fn custom_schema() -> RefOr<Schema> {
+    let value = ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Null]));
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
+        .additional_properties(Some(AdditionalProperties::RefOr(value.into())))
+        .description(Some(
+            "The organisation's own fields: at most 100, values of at most 2,000 characters. `null` removes a field.",
+        ))
+        .into()
 }
 
 const MEMBERS: [&str; 17] = [

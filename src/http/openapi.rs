@@ -116,8 +116,6 @@ pub fn document() -> Document {
     if let Some(components) = &mut document.components {
         answers::add_components(components);
         statements::add_components(components);
-        // utoipa lists the type of maps among the components. Nothing refers to it.
-        components.schemas.retain(|name, _| name != "BTreeMap");
     }
     bodies::complete(&mut document);
     for item in document.paths.paths.values_mut() {
