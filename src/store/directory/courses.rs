@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::{Ref, RefOr};
 use uuid::Uuid;
 
 use crate::base::Page;
@@ -66,9 +68,15 @@ pub struct StoredObjective {
     #[schema(format = "uri")]
     pub publisher_id: String,
     /// The title in each language.
+    #[schema(schema_with = language_map_schema)]
     pub title: Texts,
     /// The description in each language.
+    #[schema(schema_with = language_map_schema)]
     pub description: Texts,
+}
+
+fn language_map_schema() -> RefOr<Schema> {
+    Ref::from_schema_name("LanguageMap").into()
 }
 
 columns! {
