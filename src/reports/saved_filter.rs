@@ -467,7 +467,8 @@ mod tests {
         for parameter in parameters() {
             let property = &schema["properties"][parameter.name];
             assert_eq!(property["description"], parameter.description);
-            assert_eq!(property["oneOf"].is_array(), parameter.kind != ValueKind::Single);
+            assert_eq!(property["type"] == "array", parameter.kind == ValueKind::Repeated);
+            assert_eq!(property["type"] == "boolean", parameter.kind == ValueKind::Boolean);
         }
         assert!(schema["additionalProperties"].is_object());
     }
