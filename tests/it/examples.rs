@@ -2,6 +2,7 @@
 
 mod deploy;
 mod frontend;
+mod schemathesis;
 mod stream;
 
 use std::path::{Path, PathBuf};
