@@ -1,4 +1,4 @@
-//! Exports of the log: CSV for people and NDJSON for programs.
+//! Exports of the log: CSV for people, NDJSON for programs and Parquet for analysis.
 //!
 //! [`csv()`] and [`ndjson()`] take a [`Scoped`] filter and return [`Blocks`], a stream of blocks of about 64 KiB.
 //! [`progress_csv`] does the same for the progress of people with one content.
@@ -9,8 +9,10 @@
 //! | `headings` | the headings of custom fields, which are unique |
 //! | `blocks` | the blocks of an export, and the task that writes them |
 //! | [`cell`] | writing and escaping one cell |
+//! | `rendered` | the cells of the persons, contents and verbs of previous rows |
 //! | [`mod@csv`] | lines of CSV; the cells of a person, a content and a verb are rendered once and then copied |
 //! | [`mod@ndjson`] | lines of NDJSON |
+//! | `parquet` | row groups of Parquet, with typed columns |
 //! | [`multipart`] | statements with the contents of their attachments |
 //! | [`people`] | the columns of people and of one content, for the files below |
 //! | [`progress`] | lines of CSV for people and their progress |
@@ -39,9 +41,12 @@ mod headings;
 pub mod metrics;
 pub mod multipart;
 pub mod ndjson;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 pub mod people;
 pub mod progress;
 mod queue;
+mod rendered;
 pub mod spool;
 pub mod transfer;
 
@@ -76,6 +81,9 @@ pub enum ExportError {
     /// An activity could not be written as JSON.
     #[error("an activity could not be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// Rows could not be written as Parquet.
+    #[error("rows could not be written as Parquet: {0}")]
+    Parquet(String),
     /// The client read too little in a window of this duration.
     #[error("the client read too little in {} seconds", .0.as_secs())]
     Stalled(Duration),
@@ -132,6 +140,30 @@ pub async fn ndjson(
     let skipped = SkippedRows::default();
     let rows = store
         .stream_rows(filter, sort, now, Detail::Whole, &skipped)
+        .await?;
+    Blocks::start(rows, lines, transfer, skipped).await
+}
+
+/// Exports the rows as Parquet, with the columns of the CSV. See [`csv()`].
+///
+/// # Errors
+///
+/// Any error before the first row group is complete.
+#[cfg(feature = "parquet")]
+pub async fn parquet(
+    store: &Store,
+    filter: &Scoped<&Filter>,
+    sort: Sort,
+    now: Timestamp,
+    columns: ColumnSet,
+    language: Language,
+    transfer: Transfer,
+) -> Result<Blocks, ExportError> {
+    let fields = store.custom_fields(filter.org()).await?;
+    let lines = parquet::Rows::new(store, filter.org(), columns, language, fields)?;
+    let skipped = SkippedRows::default();
+    let rows = store
+        .stream_rows(filter, sort, now, columns.detail(), &skipped)
         .await?;
     Blocks::start(rows, lines, transfer, skipped).await
 }

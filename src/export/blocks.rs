@@ -33,6 +33,11 @@ pub(super) trait WriteLines: Send + 'static {
 
     /// Writes the line of a row. [`WriteLines::load`] was called with this row before.
     fn write_line(&mut self, row: &Self::Item, out: &mut Vec<u8>) -> Result<(), ExportError>;
+
+    /// Writes the bytes after the last line.
+    fn write_end(&mut self, _: &mut Vec<u8>) -> Result<(), ExportError> {
+        Ok(())
+    }
 }
 
 /// A stream of the blocks of an export. It ends without an error only if the export has all rows that can be read.
@@ -129,18 +134,31 @@ async fn write_blocks<L: WriteLines>(
         for row in &chunk {
             lines.write_line(row, &mut block)?;
             written.fetch_add(1, Ordering::Release);
-            if block.len() >= BLOCK_BYTES {
-                let full = mem::replace(&mut block, Vec::with_capacity(BLOCK_BYTES + LAST_LINE_BYTES));
-                if !writer.send(full).await {
-                    return Ok(());
-                }
+            if block.len() >= BLOCK_BYTES && !send_block(&mut block, writer).await {
+                return Ok(());
             }
         }
     }
+    lines.write_end(&mut block)?;
     if !block.is_empty() {
-        writer.send(block).await;
+        send_block(&mut block, writer).await;
     }
     Ok(())
+}
+
+/// Sends the block and empties it. A row group of a Parquet file fills many blocks at once. Returns false if nobody reads
+/// the export any more.
+async fn send_block(block: &mut Vec<u8>, writer: &mut queue::Writer) -> bool {
+    let full = mem::replace(block, Vec::with_capacity(BLOCK_BYTES + LAST_LINE_BYTES));
+    if full.len() < 2 * BLOCK_BYTES {
+        return writer.send(full).await;
+    }
+    for part in full.chunks(BLOCK_BYTES) {
+        if !writer.send(part.to_vec()).await {
+            return false;
+        }
+    }
+    true
 }
 
 impl Stream for Blocks {

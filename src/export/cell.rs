@@ -1,4 +1,4 @@
-//! Writing and escaping one cell of a CSV line.
+//! Writing one cell: escaping its text for a CSV, or taking its value for a typed file.
 //!
 //! Text from clients (names, titles, tags, headings of custom fields) is written by [`Cell::text`]. It is escaped where a
 //! spreadsheet would run it as a formula, and then quoted as RFC 4180 requires. Values that Rollbook formats itself
@@ -10,6 +10,7 @@
 //!
 //! All functions append to a buffer that is reused. They do not allocate memory for each row.
 
+use std::fmt::Display;
 use std::io::Write as _;
 
 use uuid::Uuid;
@@ -30,17 +31,54 @@ pub struct CellFormat {
     pub language: Language,
 }
 
-/// A writer for one cell.
+/// The value of a cell of a typed file.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Value {
+    /// The cell is empty.
+    #[default]
+    Empty,
+    /// A text or label.
+    Text(String),
+    /// Several values, in their order.
+    List(Vec<String>),
+    /// Yes or no.
+    Boolean(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A number with decimals, or a percentage.
+    Decimal(f64),
+    /// A time.
+    Time(Timestamp),
+}
+
+/// A writer for one cell. It writes the text of a CSV, or the [`Value`] of a typed file.
 #[derive(Debug)]
 pub struct Cell<'a> {
-    out: &'a mut Vec<u8>,
+    target: Target<'a>,
     format: CellFormat,
+}
+
+#[derive(Debug)]
+enum Target<'a> {
+    Csv(&'a mut Vec<u8>),
+    Typed(&'a mut Value),
 }
 
 impl<'a> Cell<'a> {
     /// A writer that appends to `out`.
     pub fn new(out: &'a mut Vec<u8>, format: CellFormat) -> Self {
-        Self { out, format }
+        Self {
+            target: Target::Csv(out),
+            format,
+        }
+    }
+
+    /// A writer that sets the value of a cell of a typed file.
+    pub fn typed(value: &'a mut Value, language: Language) -> Self {
+        Self {
+            target: Target::Typed(value),
+            format: CellFormat { raw: true, language },
+        }
     }
 
     /// The language of labels.
@@ -48,35 +86,11 @@ impl<'a> Cell<'a> {
         self.format.language
     }
 
-    /// Writes text from a client. It is escaped and quoted if necessary.
+    /// Writes text from a client. In a CSV it is escaped and quoted if necessary.
     pub fn text(&mut self, text: &str) {
-        let needs_quotes = text
-            .bytes()
-            .any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n'));
-        if needs_quotes {
-            self.out.push(b'"');
-        }
-        let mut written = 0;
-        if !self.format.raw {
-            for position in escape_positions(text) {
-                self.part(&text[written..position]);
-                self.out.push(b'\'');
-                written = position;
-            }
-        }
-        self.part(&text[written..]);
-        if needs_quotes {
-            self.out.push(b'"');
-        }
-    }
-
-    /// Writes a part of a text, with its quotation marks doubled.
-    fn part(&mut self, part: &str) {
-        for (index, piece) in part.split('"').enumerate() {
-            if index > 0 {
-                self.out.extend_from_slice(b"\"\"");
-            }
-            self.out.extend_from_slice(piece.as_bytes());
+        match &mut self.target {
+            Target::Csv(out) => write_text(out, text, self.format.raw),
+            Target::Typed(value) => **value = Value::Text(text.to_owned()),
         }
     }
 
@@ -89,21 +103,31 @@ impl<'a> Cell<'a> {
 
     /// Writes several values into one cell, in their order.
     pub fn list(&mut self, values: &[String]) {
-        match values {
-            [] => {}
-            [value] => self.text(value),
-            values => self.text(&values.join(SEPARATOR)),
+        match (&mut self.target, values) {
+            (Target::Typed(value), values) => **value = Value::List(values.to_vec()),
+            (Target::Csv(_), []) => {}
+            (Target::Csv(_), [value]) => self.text(value),
+            (Target::Csv(_), values) => self.text(&values.join(SEPARATOR)),
         }
     }
 
     /// Writes a fixed text of Rollbook. It must not need quotes or escaping.
     pub fn label(&mut self, label: &'static str) {
-        self.out.extend_from_slice(label.as_bytes());
+        match &mut self.target {
+            Target::Csv(out) => out.extend_from_slice(label.as_bytes()),
+            Target::Typed(value) => **value = Value::Text(label.to_owned()),
+        }
     }
 
     /// Writes `Yes` or `No`, in the language of labels.
-    pub fn yes_or_no(&mut self, value: bool) {
-        self.label(self.language().label("answer", if value { "yes" } else { "no" }));
+    pub fn yes_or_no(&mut self, is_true: bool) {
+        let label = self
+            .language()
+            .label("answer", if is_true { "yes" } else { "no" });
+        match &mut self.target {
+            Target::Csv(_) => self.label(label),
+            Target::Typed(value) => **value = Value::Boolean(is_true),
+        }
     }
 
     /// Writes `Pass` or `Fail`, in the language of labels, or an empty cell.
@@ -116,46 +140,93 @@ impl<'a> Cell<'a> {
 
     /// Writes a time as RFC 3339 in UTC with milliseconds, or an empty cell.
     pub fn time(&mut self, at: Option<Timestamp>) {
-        if let Some(at) = at {
-            write_time(self.out, at);
+        match (&mut self.target, at) {
+            (_, None) => {}
+            (Target::Csv(out), Some(at)) => write_time(out, at),
+            (Target::Typed(value), Some(at)) => **value = Value::Time(at),
         }
     }
 
     /// Writes an integer, or an empty cell.
     pub fn number(&mut self, number: Option<i64>) {
-        if let Some(number) = number {
-            let _ = write!(self.out, "{number}"); // writing to a vector cannot fail
+        match (&mut self.target, number) {
+            (_, None) => {}
+            (Target::Csv(out), Some(number)) => write_display(out, number),
+            (Target::Typed(value), Some(number)) => **value = Value::Integer(number),
         }
     }
 
     /// Writes a number with its decimals, or an empty cell.
     pub fn decimal(&mut self, number: Option<f64>) {
-        if let Some(number) = number {
-            let _ = write!(self.out, "{number}"); // writing to a vector cannot fail
+        match (&mut self.target, number) {
+            (_, None) => {}
+            (Target::Csv(out), Some(number)) => write_display(out, number),
+            (Target::Typed(value), Some(number)) => **value = Value::Decimal(number),
         }
     }
 
     /// Writes a percentage as a plain number, or an empty cell.
     pub fn percent_number(&mut self, percent: Option<Percent>) {
-        if let Some(percent) = percent {
-            let _ = write!(self.out, "{percent}"); // writing to a vector cannot fail
+        match (&mut self.target, percent) {
+            (_, None) => {}
+            (Target::Csv(out), Some(percent)) => write_display(out, percent),
+            (Target::Typed(value), Some(percent)) => **value = Value::Decimal(percent.value()),
         }
     }
 
-    /// Writes a percentage with a percent sign, or an empty cell.
+    /// Writes a percentage, in a CSV with a percent sign, or an empty cell.
     pub fn percent(&mut self, percent: Option<Percent>) {
-        if let Some(percent) = percent {
-            let _ = write!(self.out, "{percent}%"); // writing to a vector cannot fail
+        self.percent_number(percent);
+        if let (Target::Csv(out), Some(_)) = (&mut self.target, percent) {
+            out.push(b'%');
         }
     }
 
     /// Writes a UUID with hyphens in lower case, or an empty cell.
     pub fn uuid(&mut self, id: Option<Uuid>) {
-        if let Some(id) = id {
-            let mut digits = Uuid::encode_buffer();
-            self.out
-                .extend_from_slice(id.hyphenated().encode_lower(&mut digits).as_bytes());
+        let Some(id) = id else { return };
+        let mut digits = Uuid::encode_buffer();
+        let text = id.hyphenated().encode_lower(&mut digits);
+        match &mut self.target {
+            Target::Csv(out) => out.extend_from_slice(text.as_bytes()),
+            Target::Typed(value) => **value = Value::Text(text.to_owned()),
         }
+    }
+}
+
+fn write_display(out: &mut Vec<u8>, value: impl Display) {
+    let _ = write!(out, "{value}"); // writing to a vector cannot fail
+}
+
+/// Writes a text of a CSV. It is escaped and quoted if necessary.
+fn write_text(out: &mut Vec<u8>, text: &str, raw: bool) {
+    let needs_quotes = text
+        .bytes()
+        .any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n'));
+    if needs_quotes {
+        out.push(b'"');
+    }
+    let mut written = 0;
+    if !raw {
+        for position in escape_positions(text) {
+            write_part(out, &text[written..position]);
+            out.push(b'\'');
+            written = position;
+        }
+    }
+    write_part(out, &text[written..]);
+    if needs_quotes {
+        out.push(b'"');
+    }
+}
+
+/// Writes a part of a text, with its quotation marks doubled.
+fn write_part(out: &mut Vec<u8>, part: &str) {
+    for (index, piece) in part.split('"').enumerate() {
+        if index > 0 {
+            out.extend_from_slice(b"\"\"");
+        }
+        out.extend_from_slice(piece.as_bytes());
     }
 }
 

@@ -124,6 +124,25 @@ impl Source {
     }
 }
 
+/// The type of the values of a column in a typed file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueType {
+    /// A text or label.
+    Text,
+    /// A list of texts.
+    List,
+    /// A day without a time.
+    Day,
+    /// A moment, in microseconds and UTC.
+    Time,
+    /// Yes or no.
+    Boolean,
+    /// A whole number.
+    Integer,
+    /// A number with decimals. A percentage is a number without its sign.
+    Decimal,
+}
+
 /// A column that the CSV of every organisation has.
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
@@ -133,18 +152,29 @@ pub struct Column {
     pub since: ColumnSet,
     /// The data that the cells are written from.
     pub source: Source,
+    /// The type of its values in a typed file.
+    pub value_type: ValueType,
 }
 
+/// A column of texts.
 const fn column(heading: &'static str, since: ColumnSet, source: Source) -> Column {
     Column {
         heading,
         since,
         source,
+        value_type: ValueType::Text,
+    }
+}
+
+impl Column {
+    const fn of_type(self, value_type: ValueType) -> Self {
+        Self { value_type, ..self }
     }
 }
 
 use ColumnSet::{Elearning, Full, Standard};
 use Source::{BriefRow as Brief, Content, Person, RowOrContent, RowOrVerb, Verb, WholeRow};
+use ValueType::{Boolean, Day, Decimal, Integer, List, Time};
 
 /// A cell with a field of the user. It is empty if the person has no user.
 macro_rules! user_field {
@@ -162,26 +192,26 @@ pub const COLUMNS: &[Column] = &[
     column("Job title", Standard, user_field!(job_title)),
     column("Language", Standard, user_field!(language)),
     column("Location", Standard, user_field!(location)),
-    column("Join date", Standard, user_field!(joined_on)),
+    column("Join date", Standard, user_field!(joined_on)).of_type(Day),
     column("Manager name", Standard, user_field!(manager_name)),
     column("Primary team", Standard, user_field!(primary_team)),
-    column("Secondary teams", Standard, Person(secondary_teams)),
+    column("Secondary teams", Standard, Person(secondary_teams)).of_type(List),
     column("Status (at time of export)", Standard, Person(status)),
-    column("Deactivated", Standard, Person(deactivated)),
+    column("Deactivated", Standard, Person(deactivated)).of_type(Time),
     column("Action", Standard, RowOrVerb(action, verb_label)),
     column("Title", Standard, Content(title)),
     column("Type", Standard, Content(learning_type)),
     column("Content Type", Standard, Content(content_format)),
     column("Unique ID", Standard, Content(unique_id)),
-    column("Happened at", Standard, Brief(happened_at)),
-    column("Completed", Standard, Brief(completed)),
-    column("Expired at", Standard, Brief(expired_at)),
-    column("Tags", Standard, Content(tags)),
+    column("Happened at", Standard, Brief(happened_at)).of_type(Time),
+    column("Completed", Standard, Brief(completed)).of_type(Boolean),
+    column("Expired at", Standard, Brief(expired_at)).of_type(Time),
+    column("Tags", Standard, Content(tags)).of_type(List),
     column("E-learning / Quiz result", Elearning, Brief(result)),
-    column("E-learning / Quiz score", Elearning, Brief(score)),
+    column("E-learning / Quiz score", Elearning, Brief(score)).of_type(Decimal),
     column("E-learning / Quiz total time", Elearning, Brief(total_time)),
-    column("Total time in seconds", Elearning, Brief(seconds)),
-    column("Certificate expires at", Elearning, Brief(certificate_expires_at)),
+    column("Total time in seconds", Elearning, Brief(seconds)).of_type(Integer),
+    column("Certificate expires at", Elearning, Brief(certificate_expires_at)).of_type(Time),
     column("Activity ID", Full, WholeRow(activity_id)),
     column("User ID", Full, Person(user_id)),
     column("Verb", Full, Verb(verb)),
@@ -189,16 +219,16 @@ pub const COLUMNS: &[Column] = &[
     column("Origin", Full, WholeRow(origin)),
     column("Recorded by", Full, WholeRow(recorded_by)),
     column("Source", Full, RowOrContent(row_source, library)),
-    column("CPD labels", Full, Content(cpd_labels)),
+    column("CPD labels", Full, Content(cpd_labels)).of_type(List),
     column("Certificate name", Full, WholeRow(certificate_name)),
     column("Registration", Full, WholeRow(registration)),
     column("Identifier", Full, Person(identifier)),
     column("Manager ID", Full, Person(manager_id)),
-    column("Team IDs", Full, Person(team_ids)),
-    column("Archived", Full, Content(archived)),
-    column("Score", Full, Brief(score_number)),
-    column("Time limit exceeded", Full, WholeRow(time_limit_exceeded)),
-    column("Stored at", Full, WholeRow(stored_at)),
+    column("Team IDs", Full, Person(team_ids)).of_type(List),
+    column("Archived", Full, Content(archived)).of_type(Boolean),
+    column("Score", Full, Brief(score_number)).of_type(Decimal),
+    column("Time limit exceeded", Full, WholeRow(time_limit_exceeded)).of_type(Boolean),
+    column("Stored at", Full, WholeRow(stored_at)).of_type(Time),
 ];
 
 /// The columns of a set in the order of the file, without the custom fields.

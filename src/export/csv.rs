@@ -2,13 +2,10 @@
 //!
 //! The cells of a person, a content or a verb are rendered once and then copied into each line. `Layout` prepares this:
 //! it groups neighbouring columns with the same source into segments, so that the first 13 columns of a line are one
-//! copy. `RenderedCells` holds the rendered segments, up to a limit of memory. Only the requested columns are rendered.
-
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+//! copy. [`RenderedCells`] holds the rendered segments, up to a limit of memory. Only the requested columns are rendered.
 
 use crate::base::ids::OrgId;
-use crate::log::{ContentDetails, ContentKey, PersonDetails, PersonKey, Row, VerbDetails, VerbKey};
+use crate::log::{ContentDetails, PersonDetails, Row, VerbDetails};
 use crate::store::{BriefRow, Store, StoreError};
 use crate::texts::Language;
 
@@ -18,13 +15,9 @@ use super::columns::{
     TryFromBriefRow, TryFromRow,
 };
 use super::headings::CustomField;
+use super::rendered::{HeapBytes, Render, RenderedCells};
 use super::{ExportError, WriteLines};
 
-/// The maximum number of rendered bytes in the cache of persons and in the cache of contents. A cache that exceeds it
-/// is cleared.
-const MAX_CACHED_BYTES: usize = 32 * 1024 * 1024;
-/// The approximate memory of a cache entry in addition to its bytes.
-const ENTRY_OVERHEAD_BYTES: usize = 96;
 /// The byte order mark. Excel needs it to recognise UTF-8.
 pub(super) const BOM: &[u8] = "\u{feff}".as_bytes();
 /// The end of a line (RFC 4180).
@@ -58,7 +51,7 @@ pub struct Lines {
     organisation: OrgId,
     options: CsvOptions,
     layout: Layout,
-    rendered: RenderedCells,
+    rendered: RenderedCells<RenderedSegments>,
 }
 
 impl Lines {
@@ -86,33 +79,10 @@ impl WriteLines for Lines {
     }
 
     async fn load(&mut self, rows: &[Row]) -> Result<(), ExportError> {
-        let (store, organisation, layout) = (&self.store, &self.organisation, &self.layout);
-        let persons = self
-            .rendered
-            .persons
-            .missing_keys(rows.iter().map(|row| row.person));
-        if !persons.is_empty() {
-            for (key, details) in store.person_details(organisation, &persons).await? {
-                self.rendered.persons.insert(key, layout.render_person(&details));
-            }
-        }
-        let contents = self
-            .rendered
-            .contents
-            .missing_keys(rows.iter().filter_map(|row| row.content));
-        if !contents.is_empty() {
-            for (key, details) in store.content_details(organisation, &contents).await? {
-                self.rendered
-                    .contents
-                    .insert(key, layout.render_content(&details));
-            }
-        }
-        let verbs = self.rendered.verbs.missing_keys(rows.iter().map(|row| row.verb));
-        if !verbs.is_empty() {
-            for (key, details) in store.verb_details(organisation, &verbs).await? {
-                self.rendered.verbs.insert(key, layout.render_verb(&details));
-            }
-        }
+        let (store, organisation) = (&self.store, &self.organisation);
+        self.rendered
+            .load(store, organisation, rows, &self.layout)
+            .await?;
         Ok(())
     }
 
@@ -216,38 +186,13 @@ impl Layout {
         out.extend_from_slice(LINE_END);
     }
 
-    fn render_person(&self, person: &PersonDetails) -> RenderedSegments {
-        let write = |from: &PersonCell, cell: &mut Cell<'_>| match from {
-            PersonCell::Column(from) => from(person, cell),
-            PersonCell::CustomField(field) => columns::write_custom_field(person, field, cell),
-        };
-        render_segments(&self.person_segments, write, self.format)
-    }
-
-    fn render_content(&self, content: &ContentDetails) -> RenderedSegments {
-        render_segments(
-            &self.content_segments,
-            |from, cell| from(content, cell),
-            self.format,
-        )
-    }
-
-    fn render_verb(&self, verb: &VerbDetails) -> RenderedSegments {
-        render_segments(&self.verb_segments, |from, cell| from(verb, cell), self.format)
-    }
-
-    fn write_line(&self, row: &Row, rendered: &RenderedCells, out: &mut Vec<u8>) -> Result<(), StoreError> {
-        let person = rendered
-            .persons
-            .get(row.person)
-            .ok_or(StoreError::Invariant("a row without its person"))?;
-        let verb = rendered
-            .verbs
-            .get(row.verb)
-            .ok_or(StoreError::Invariant("a row without its verb"))?;
-        // A content that cannot be read has empty cells.
-        let content = row.content.and_then(|key| rendered.contents.get(key));
-        let content = content.unwrap_or(&self.no_content);
+    fn write_line(
+        &self,
+        row: &Row,
+        rendered: &RenderedCells<RenderedSegments>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let (person, content, verb) = rendered.cells_of_row(row, &self.no_content)?;
         for (index, part) in self.parts.iter().enumerate() {
             if index > 0 {
                 out.push(b',');
@@ -272,6 +217,30 @@ impl Layout {
         }
         out.extend_from_slice(LINE_END);
         Ok(())
+    }
+}
+
+impl Render for Layout {
+    type Cells = RenderedSegments;
+
+    fn render_person(&self, person: &PersonDetails) -> RenderedSegments {
+        let write = |from: &PersonCell, cell: &mut Cell<'_>| match from {
+            PersonCell::Column(from) => from(person, cell),
+            PersonCell::CustomField(field) => columns::write_custom_field(person, field, cell),
+        };
+        render_segments(&self.person_segments, write, self.format)
+    }
+
+    fn render_content(&self, content: &ContentDetails) -> RenderedSegments {
+        render_segments(
+            &self.content_segments,
+            |from, cell| from(content, cell),
+            self.format,
+        )
+    }
+
+    fn render_verb(&self, verb: &VerbDetails) -> RenderedSegments {
+        render_segments(&self.verb_segments, |from, cell| from(verb, cell), self.format)
     }
 }
 
@@ -304,6 +273,12 @@ impl RenderedSegments {
     }
 }
 
+impl HeapBytes for RenderedSegments {
+    fn heap_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
 /// Renders the cells of all segments.
 fn render_segments<F>(
     segments: &[Vec<F>],
@@ -324,78 +299,6 @@ fn render_segments<F>(
     RenderedSegments {
         bytes: bytes.into(),
         ends: ends.into(),
-    }
-}
-
-/// The cached cells of the persons, contents and verbs of previous rows.
-#[derive(Default)]
-struct RenderedCells {
-    persons: SegmentCache<PersonKey>,
-    contents: SegmentCache<ContentKey>,
-    verbs: SegmentCache<VerbKey>,
-}
-
-/// A cache of rendered segments, limited by [`MAX_CACHED_BYTES`].
-struct SegmentCache<K> {
-    entries: HashMap<K, RenderedSegments, BuildHasherDefault<KeyHasher>>,
-    bytes: usize,
-}
-
-impl<K> Default for SegmentCache<K> {
-    fn default() -> Self {
-        Self {
-            entries: HashMap::default(),
-            bytes: 0,
-        }
-    }
-}
-
-impl<K: Copy + Ord + Hash> SegmentCache<K> {
-    /// The keys that are not in the cache, without duplicates. Clears the cache first if it is too large.
-    fn missing_keys(&mut self, keys: impl Iterator<Item = K>) -> Vec<K> {
-        if self.bytes > MAX_CACHED_BYTES {
-            self.entries = HashMap::default();
-            self.bytes = 0;
-        }
-        let mut missing: Vec<K> = keys.filter(|key| !self.entries.contains_key(key)).collect();
-        missing.sort_unstable();
-        missing.dedup();
-        missing
-    }
-
-    fn insert(&mut self, key: K, segments: RenderedSegments) {
-        self.bytes += segments.bytes.len() + ENTRY_OVERHEAD_BYTES;
-        self.entries.insert(key, segments);
-    }
-
-    fn get(&self, key: K) -> Option<&RenderedSegments> {
-        self.entries.get(&key)
-    }
-}
-
-/// A fast hasher for keys of the database, because each line needs three lookups. Clients cannot choose these keys, so
-/// protection against crafted keys is not necessary.
-#[derive(Debug, Default, Clone, Copy)]
-struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        // Fibonacci hashing. The hash table takes the bucket from the low bits, so the well mixed high bits move there.
-        self.0 = (self.0 ^ number)
-            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-            .rotate_left(32);
-    }
-
-    fn write_i64(&mut self, number: i64) {
-        self.write_u64(number.cast_unsigned());
     }
 }
 

@@ -40,22 +40,32 @@ macro_rules! routes {
 ///
 /// Routes are tried in this order. A file with a fixed path (`/v1/activities/export.csv`) must come before a file with
 /// a parameter in its place (`/v1/activities/{id}`). A resource that declares modules of its own lists them in braces:
-/// `agents { profile }`.
+/// `agents { profile }`. A resource of a feature has its condition before it: `#[cfg(feature = "parquet")]`.
 macro_rules! resources {
-    ($($name:ident $({ $($inner:ident),+ })?),+ $(,)?) => {
+    ($($(#[$condition:meta])* $name:ident $({ $($inner:ident),+ })?),+ $(,)?) => {
         /// Adds the routes of all resource files.
         pub fn routes(config: &mut actix_web::web::ServiceConfig) {
-            $($name::routes(config); $($($name::$inner::routes(config);)+)?)+
+            $($(#[$condition])* { $name::routes(config); $($($name::$inner::routes(config);)+)? })+
         }
 
         /// Returns the parts of the OpenAPI document, in the order of the files.
         pub fn documents() -> Vec<utoipa::openapi::OpenApi> {
-            vec![$($name::document() $(, $($name::$inner::document()),+)?),+]
+            let mut documents = Vec::new();
+            $($(#[$condition])* {
+                documents.push($name::document());
+                $($(documents.push($name::$inner::document());)+)?
+            })+
+            documents
         }
 
         /// Returns all paths with their methods in lower case.
         pub fn table() -> Vec<(&'static str, &'static [&'static str])> {
-            [$($name::TABLE $(, $($name::$inner::TABLE),+)?),+].concat()
+            let mut table = Vec::new();
+            $($(#[$condition])* {
+                table.extend_from_slice($name::TABLE);
+                $($(table.extend_from_slice($name::$inner::TABLE);)+)?
+            })+
+            table
         }
     };
 }

@@ -21,6 +21,8 @@ pub mod log_parameters;
 pub mod me;
 pub mod notes;
 pub mod organisation;
+#[cfg(feature = "parquet")]
+pub mod parquet_exports;
 pub mod progress;
 pub mod quizzes;
 pub mod report_keys;
@@ -42,6 +44,8 @@ use super::routes::resources;
 resources! {
     actions,
     exports,
+    #[cfg(feature = "parquet")]
+    parquet_exports,
     stream,
     summary,
     changes,

@@ -2,7 +2,7 @@
 
 use super::super::testing::{self, AT_TEXT, cell};
 use super::*;
-use crate::log::{Action, Projected};
+use crate::log::{Action, ContentKey, PersonKey, Projected, VerbKey};
 
 fn layout(set: ColumnSet, raw: bool) -> Layout {
     let fields = vec!["Cost centre".to_owned(), "=Grade".to_owned(), "Grade".to_owned()];
@@ -16,7 +16,7 @@ fn layout(set: ColumnSet, raw: bool) -> Layout {
     )
 }
 
-fn rendered(layout: &Layout, person: &PersonDetails) -> RenderedCells {
+fn rendered(layout: &Layout, person: &PersonDetails) -> RenderedCells<RenderedSegments> {
     let mut rendered = RenderedCells::default();
     rendered
         .persons
@@ -207,36 +207,4 @@ fn row_with_missing_details_is_an_error_and_writes_nothing() {
             .is_err()
     );
     assert!(out.is_empty());
-}
-
-#[test]
-fn cache_is_cleared_when_it_is_full() {
-    let mut cache = SegmentCache::<PersonKey>::default();
-    let segments = || RenderedSegments {
-        bytes: vec![b'x'; MAX_CACHED_BYTES / 4].into(),
-        ends: Box::new([]),
-    };
-    for key in 0..4 {
-        assert_eq!(
-            cache.missing_keys([PersonKey(key), PersonKey(key)].into_iter()),
-            [PersonKey(key)]
-        );
-        cache.insert(PersonKey(key), segments());
-    }
-    assert_eq!(
-        cache.missing_keys([PersonKey(0), PersonKey(9)].into_iter()),
-        [PersonKey(0), PersonKey(9)]
-    );
-    assert!(cache.entries.is_empty());
-}
-
-#[test]
-fn consecutive_keys_get_different_buckets() {
-    let low_bits = |key: i64| {
-        let mut hasher = KeyHasher::default();
-        PersonKey(key).hash(&mut hasher);
-        hasher.finish() & 0xfff
-    };
-    let buckets: std::collections::HashSet<u64> = (0..4096).map(low_bits).collect();
-    assert!(buckets.len() > 2_000, "{}", buckets.len());
 }

@@ -5,6 +5,8 @@ use actix_web::web;
 use futures_util::future::LocalBoxFuture;
 use percent_encoding::percent_decode_str;
 
+#[cfg(feature = "parquet")]
+use super::parquet_exports;
 use super::{exercises, exports, imports, progress, quizzes, report_rows};
 use crate::http::auth::find_caller;
 use crate::http::language::{FileQuery, LocalQuery};
@@ -26,9 +28,9 @@ struct Target {
 
 /// Generates the table. A line has the path, the handler and its arguments.
 macro_rules! exports {
-    ($($path:literal => $handler:path, [$($argument:ident),+];)+) => {
+    ($($(#[$condition:meta])* $path:literal => $handler:path, [$($argument:ident),+];)+) => {
         const TABLE: &[(&str, fn(HttpRequest, Target) -> LocalBoxFuture<'static, Answer>)] = &[$(
-            ($path, |request, target| Box::pin(async move {
+            $(#[$condition])* ($path, |request, target| Box::pin(async move {
                 $handler($(argument!($argument, request, target)),+).await
             })),
         )+];
@@ -61,6 +63,10 @@ exports! {
     "/v1/activities/export.ndjson" => exports::export_ndjson, [caller, local];
     "/v1/reports/{id}/export.csv" => report_rows::export_report_csv, [caller, id, file];
     "/v1/reports/{id}/export.ndjson" => report_rows::export_report_ndjson, [caller, id, local];
+    #[cfg(feature = "parquet")]
+    "/v1/activities/export.parquet" => parquet_exports::export_activities_parquet, [caller, file];
+    #[cfg(feature = "parquet")]
+    "/v1/reports/{id}/export.parquet" => parquet_exports::export_report_parquet, [caller, id, file];
     "/v1/contents/{id}/progress.csv" => progress::export_progress, [caller, id, file];
     "/v1/quizzes/{content}/responses.csv" => quizzes::export_responses, [caller, id, file];
     "/v1/exercises/{content}/attempts.csv" => exercises::export_attempts, [caller, request, id, file];

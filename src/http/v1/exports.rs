@@ -1,5 +1,7 @@
 //! `/v1/activities/export.csv`, `/v1/activities/export.ndjson`: all matching rows of the log in one response.
 //!
+//! `parquet_exports.rs` has the same rows as Parquet.
+//!
 //! The filters are the filters of the log. The response is sent while the database is read, so its status is sent before
 //! the last row is known. A later error interrupts the transfer, and the client sees that the file is incomplete. HEAD
 //! runs the same query as GET.
@@ -154,7 +156,7 @@ pub(super) async fn export_ndjson(
 }
 
 /// Parses the parameters of the log without the parameters of pages. `extra` names further parameters.
-fn parse_query(
+pub(super) fn parse_query(
     caller: &Caller<ReadActivities>,
     pairs: &QueryPairs,
     extra: &[&str],
@@ -243,7 +245,11 @@ pub(in crate::http) fn log_interruption(error: &ExportError) {
         ExportError::Stalled(_) | ExportError::TooLong(_) => {
             tracing::warn!(cause = %error, "an export was stopped");
         }
-        ExportError::Store(_) | ExportError::Json(_) | ExportError::Spool(_) | ExportError::Interrupted => {
+        ExportError::Store(_)
+        | ExportError::Json(_)
+        | ExportError::Parquet(_)
+        | ExportError::Spool(_)
+        | ExportError::Interrupted => {
             tracing::error!(cause = %error, "an export was interrupted");
         }
     }
@@ -255,6 +261,7 @@ impl From<ExportError> for Problem {
         match error {
             ExportError::Store(error) => error.into(),
             ExportError::Json(_)
+            | ExportError::Parquet(_)
             | ExportError::Stalled(_)
             | ExportError::TooLong(_)
             | ExportError::Spool(_)

@@ -166,7 +166,7 @@ pub(super) async fn export_report_ndjson(
 }
 
 /// Opens the report for the caller, with the added parameters.
-fn open(
+pub(super) fn open(
     caller: &Caller<OpenReports>,
     report: &StoredReport,
     pairs: &QueryPairs,
@@ -187,7 +187,7 @@ fn open(
     Ok((added, opened))
 }
 
-fn export_context<'a>(caller: &Caller<OpenReports>, extra: &'a [&'a str]) -> ParseContext<'a> {
+pub(super) fn export_context<'a>(caller: &Caller<OpenReports>, extra: &'a [&'a str]) -> ParseContext<'a> {
     ParseContext {
         paging: None,
         extra,

@@ -1,7 +1,9 @@
-//! Tests of `/v1/activities/export.csv` and `/v1/activities/export.ndjson`: every column, every parameter,
+//! Tests of `/v1/activities/export.csv`, `export.ndjson` and `export.parquet`: every column, every parameter,
 //! reach, and errors in the middle of a file.
 
 mod columns;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod spreadsheet;
 
 use std::io::Read as _;

@@ -1,0 +1,149 @@
+//! Tests of row groups. They read the files with the reader of the same crate; `tests/it/v1/exports/parquet.rs` reads
+//! them with other programs.
+
+use bytes::Bytes;
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::record::Field as Cell;
+
+use super::*;
+use crate::export::columns::COLUMNS;
+use crate::export::testing;
+use crate::log::{ContentKey, PersonKey, VerbKey};
+
+/// A writer without a store, with the details of the test's row.
+struct Writer {
+    layout: Layout,
+    rendered: RenderedCells<Vec<Value>>,
+    batch: Batch,
+}
+
+fn writer() -> Writer {
+    let fields = vec!["Cost centre".to_owned(), "Role".to_owned()];
+    let (layout, batch) = Layout::new(ColumnSet::Full, Language::ENGLISH, fields);
+    let mut rendered = RenderedCells::default();
+    rendered
+        .persons
+        .insert(PersonKey(1), layout.render_person(&testing::person()));
+    rendered
+        .contents
+        .insert(ContentKey(1), layout.render_content(&testing::content()));
+    rendered
+        .verbs
+        .insert(VerbKey(1), layout.render_verb(&testing::verb()));
+    Writer {
+        layout,
+        rendered,
+        batch,
+    }
+}
+
+/// The file with these rows.
+fn file(writer: &mut Writer, rows: &[Row]) -> SerializedFileReader<Bytes> {
+    let mut file = ArrowWriter::try_new(Vec::new(), writer.batch.schema.clone(), None).unwrap();
+    for row in rows {
+        writer
+            .layout
+            .add_row(row, &writer.rendered, &mut writer.batch)
+            .unwrap();
+    }
+    file.write(&writer.batch.take().unwrap()).unwrap();
+    SerializedFileReader::new(Bytes::from(file.into_inner().unwrap())).unwrap()
+}
+
+#[test]
+fn every_column_takes_the_values_of_its_type() {
+    let reader = file(&mut writer(), &[testing::row()]);
+    let row = reader.get_row_iter(None).unwrap().next().unwrap().unwrap();
+    let cells: Vec<(&String, &Cell)> = row.get_column_iter().collect();
+    assert_eq!(cells.len(), COLUMNS.len() + 2);
+    let cell = |heading: &str| {
+        let found = cells.iter().find(|(name, _)| *name == heading);
+        found.unwrap_or_else(|| panic!("no column {heading}")).1
+    };
+    for (heading, expected) in [
+        ("First name", Cell::Str("Bo".to_owned())),
+        ("Job title", Cell::Str("-5".to_owned())),
+        ("Join date", Cell::Date(18_718)),
+        ("Deactivated", Cell::TimestampMicros(testing::AT.micros())),
+        ("Happened at", Cell::TimestampMicros(testing::AT.micros())),
+        ("Completed", Cell::Bool(false)),
+        ("E-learning / Quiz score", Cell::Double(45.5)),
+        ("Score", Cell::Double(45.5)),
+        ("Total time in seconds", Cell::Long(3_900)),
+        ("Archived", Cell::Bool(false)),
+        ("Time limit exceeded", Cell::Bool(true)),
+        ("Cost centre", Cell::Str("4711".to_owned())),
+        ("Role (custom)", Cell::Null),
+        ("Identifier", Cell::Null),
+    ] {
+        assert_eq!(*cell(heading), expected, "{heading}");
+    }
+    for (heading, expected) in [
+        ("Tags", "[\"safety\", \"fire\"]"),
+        ("Secondary teams", "[\"North\", \"Safety\"]"),
+    ] {
+        assert_eq!(cell(heading).to_string(), expected, "{heading}");
+    }
+    let filled = cells.iter().filter(|(_, cell)| **cell != Cell::Null).count();
+    assert_eq!(
+        filled,
+        COLUMNS.len(),
+        "all but `Identifier` and `Role (custom)` have a value, and `Cost centre` too"
+    );
+}
+
+#[test]
+fn row_without_content_has_no_list_and_a_content_without_tags_an_empty_one() {
+    let mut writer = writer();
+    let without_tags = ContentDetails {
+        tags: Vec::new(),
+        ..testing::content()
+    };
+    let cells = writer.layout.render_content(&without_tags);
+    writer.rendered.contents.insert(ContentKey(2), cells);
+    let rows = [
+        Row {
+            content: None,
+            ..testing::row()
+        },
+        Row {
+            content: Some(ContentKey(2)),
+            ..testing::row()
+        },
+    ];
+    let reader = file(&mut writer, &rows);
+    let tags: Vec<String> = reader
+        .get_row_iter(None)
+        .unwrap()
+        .map(|row| {
+            let row = row.unwrap();
+            let tags = row.get_column_iter().find(|(name, _)| *name == "Tags");
+            tags.unwrap().1.to_string()
+        })
+        .collect();
+    assert_eq!(tags, ["null", "[]"]);
+}
+
+#[test]
+fn batch_is_full_after_its_rows_or_its_bytes() {
+    let mut writer = writer();
+    let mut long = testing::person();
+    long.user.as_mut().unwrap().custom[0].1 = "x".repeat(BATCH_BYTES);
+    let cells = writer.layout.render_person(&long);
+    writer.rendered.persons.insert(PersonKey(2), cells);
+    for (person, rows) in [(PersonKey(1), BATCH_ROWS), (PersonKey(2), 1)] {
+        for number in 0..rows {
+            assert!(!writer.batch.is_full(), "{number}");
+            let row = Row {
+                person,
+                ..testing::row()
+            };
+            writer
+                .layout
+                .add_row(&row, &writer.rendered, &mut writer.batch)
+                .unwrap();
+        }
+        assert!(writer.batch.is_full());
+        assert_eq!(writer.batch.take().unwrap().num_rows(), rows);
+    }
+}

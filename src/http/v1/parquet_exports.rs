@@ -1,0 +1,121 @@
+//! `/v1/activities/export.parquet`, `/v1/reports/{id}/export.parquet`: the columns of the CSV with the types of their
+//! values, for DuckDB, pandas and other programs. See `docs/specification.md#parquet`.
+
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpResponse, web};
+use chrono::NaiveDate;
+use utoipa::IntoParams;
+
+use crate::access::permit::{OpenReports, ReadActivities};
+use crate::export::{self, Blocks, ColumnSet};
+use crate::http::auth::Caller;
+use crate::http::language::{FileLanguage, FileQuery};
+use crate::http::openapi::Binary;
+use crate::http::problem::Answer;
+use crate::http::routes::routes;
+use crate::log::period::local_date;
+use crate::reports::report;
+
+use super::exports::{ExportOrder, csv_options, file_response, parse_query};
+use super::log_parameters::{AddedFilter, LogFilter, LogScope};
+use super::report_rows::{export_context, open};
+use super::reports::find_report;
+
+const PARQUET: &str = "application/vnd.apache.parquet";
+
+routes! {
+    "/v1/activities/export.parquet" => { get: export_activities_parquet },
+    "/v1/reports/{id}/export.parquet" => { get: export_report_parquet },
+}
+
+/// The columns of the file.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "`csv_options` reads it; this struct documents it")]
+struct ParquetParameters {
+    /// The set of columns. Default: `elearning`.
+    #[param(inline, example = "elearning")]
+    columns: Option<ColumnSet>,
+}
+
+/// Export the log as Parquet.
+///
+/// The columns are those of the CSV, with types: times in UTC with microseconds, days, whole numbers, numbers, booleans and
+/// lists of texts. If the transfer is interrupted, the file has no end and cannot be read.
+#[utoipa::path(
+    get,
+    path = "/v1/activities/export.parquet",
+    tag = "exports",
+    operation_id = "export_activities_parquet",
+    params(LogScope, LogFilter, ExportOrder, ParquetParameters, FileLanguage),
+    responses((status = 200, description = "All rows.", body = Binary, content_type = "application/vnd.apache.parquet",
+        headers(("Content-Disposition" = String, description = "A file name with today's date in the time zone of the request."))))
+)]
+pub(super) async fn export_activities_parquet(
+    caller: Caller<ReadActivities>,
+    FileQuery { language, pairs }: FileQuery,
+) -> Answer {
+    let query = parse_query(&caller, &pairs, &["columns"])?;
+    let columns = csv_options(&query, language)?.columns;
+    let question = caller.scoped(query.asked_scope, &query.filter)?;
+    let exports = &caller.app_state().concurrency().exports;
+    let transfer = exports.acquire(&caller.sharer()).await?;
+    let blocks = export::parquet(
+        caller.store(),
+        &question,
+        query.sort,
+        query.now,
+        columns,
+        language,
+        transfer,
+    )
+    .await?;
+    let date = local_date(query.now, query.filter.zone());
+    Ok(parquet_response(blocks, "activities", date))
+}
+
+/// Export a report as Parquet, with the report's columns.
+///
+/// If the transfer is interrupted, the file has no end and cannot be read.
+#[utoipa::path(
+    get,
+    path = "/v1/reports/{id}/export.parquet",
+    tag = "reports",
+    operation_id = "export_report_parquet",
+    params(("id" = Uuid, Path, description = "The report's id."), AddedFilter, ExportOrder, FileLanguage),
+    responses((status = 200, description = "All rows, in the format of `/v1/activities/export.parquet`.", body = Binary,
+        content_type = "application/vnd.apache.parquet",
+        headers(("Content-Disposition" = String, description = "A file name with the report's name and today's date in the time zone of the request."))))
+)]
+pub(super) async fn export_report_parquet(
+    caller: Caller<OpenReports>,
+    id: web::Path<String>,
+    FileQuery { language, pairs }: FileQuery,
+) -> Answer {
+    let report = find_report(&caller, &id).await?;
+    let (_, opened) = open(&caller, &report, &pairs, export_context(&caller, &[]))?;
+    let columns = report::columns(&report)?;
+    let exports = &caller.app_state().concurrency().exports;
+    let transfer = exports.acquire(&caller.sharer()).await?;
+    let question = opened.question.as_ref();
+    let blocks = export::parquet(
+        caller.store(),
+        &question,
+        opened.sort,
+        opened.now,
+        columns,
+        language,
+        transfer,
+    )
+    .await?;
+    let stem = report::file_stem(&report.name);
+    Ok(parquet_response(blocks, &stem, opened.local_date()))
+}
+
+/// A response with the file. Its pages are compressed already, so that a client gets the bytes as they are.
+fn parquet_response(blocks: Blocks, stem: &str, date: NaiveDate) -> HttpResponse {
+    let mut answer = file_response(blocks, stem, PARQUET, "parquet", date);
+    let identity = HeaderValue::from_static("identity");
+    answer.headers_mut().insert(header::CONTENT_ENCODING, identity);
+    answer
+}
