@@ -468,7 +468,10 @@ mod tests {
             let property = &schema["properties"][parameter.name];
             assert_eq!(property["description"], parameter.description);
             assert_eq!(property["type"] == "array", parameter.kind == ValueKind::Repeated);
-            assert_eq!(property["type"] == "boolean", parameter.kind == ValueKind::Boolean);
+            assert_eq!(
+                property["type"] == "boolean",
+                parameter.kind == ValueKind::Boolean
+            );
         }
         assert!(schema["additionalProperties"].is_object());
     }
