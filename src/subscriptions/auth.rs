@@ -58,6 +58,28 @@ pub struct AuthForm {
     token: String,
 }
 
+/// A change of the authorization. Members that are left out stay.
+#[derive(Debug, ToSchema)]
+#[allow(
+    dead_code,
+    reason = "describes a part of a body; it is parsed as the stored form"
+)]
+#[schema(as = SubscriptionAuthPatch, example = json!({"secret": "the new secret of the same key"}))]
+pub struct AuthPatch {
+    /// How it authenticates.
+    #[schema(nullable = false)]
+    scheme: Option<Scheme>,
+    /// The key, for `basic`.
+    #[schema(required = false, min_length = 1, max_length = 4000)]
+    key: String,
+    /// The secret, for `basic`. It can be left out to keep the stored one of the same key.
+    #[schema(required = false, min_length = 1, max_length = 4000)]
+    secret: String,
+    /// The token, for `bearer`. It can be left out to keep the stored one.
+    #[schema(required = false, min_length = 1, max_length = 4000)]
+    token: String,
+}
+
 /// The authorization as clients read it: without the secret or token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = SubscriptionAuth, example = json!({"scheme": "basic", "key": "rk_other"}))]

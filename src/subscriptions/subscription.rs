@@ -23,7 +23,7 @@ use crate::store::{
     SubscriptionFormat,
 };
 
-use super::auth::{Auth, AuthForm, AuthView};
+use super::auth::{Auth, AuthForm, AuthPatch, AuthView};
 use super::egress::{EgressRules, parse_url};
 use super::signature;
 
@@ -280,8 +280,8 @@ pub struct SubscriptionPatch {
     /// The new secret. The one before does not sign any more: use `rotate` to let both sign for a day.
     #[schema(required = false)]
     secret: String,
-    /// The new authorization.
-    auth: Option<AuthForm>,
+    /// The changes of the authorization.
+    auth: Option<AuthPatch>,
     /// The new version of xAPI.
     xapi_version: Option<String>,
     /// Whether it sends.

@@ -94,7 +94,10 @@ pub fn check_request(
     let operation = find_operation(path, method).ok_or("no operation describes the request")?;
     let content = format!("{operation}/requestBody/content");
     let described = DOCUMENT.pointer(&content).and_then(Value::as_object);
-    let described = described.ok_or_else(|| format!("{operation} has no body"))?;
+    let Some(described) = described else {
+        // Many clients send an empty object with a POST that needs no body.
+        return if body == b"{}" { Ok(()) } else { Err(format!("{operation} has no body")) };
+    };
     let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let name = [essence.as_str(), "*/*"].into_iter().find(|name| described.contains_key(*name));
     let Some(name) = name else {

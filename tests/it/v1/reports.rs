@@ -89,6 +89,9 @@ async fn report_is_saved_and_returned(server: &TestServer) {
     let created = ada.post("/v1/reports", &body).await.expect(201);
     let report = created.json();
     let path = location(&created);
+    let mut filter = filter;
+    filter["tag"] = json!(["safety"]);
+    filter["include_deactivated"] = json!(false);
     assert_eq!(path, format!("/v1/reports/{}", report["id"].as_str().expect("an id")));
     assert_eq!(
         report,
