@@ -6,12 +6,11 @@
 
 mod answers;
 mod bodies;
+mod edition;
 mod statements;
 mod texts;
 
 pub use statements::{ActivityDefinition, FoundStatements, LanguageMap, NewStatements, Statement};
-
-mod edition;
 
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
