@@ -25,7 +25,7 @@ async fn set_up(server: &TestServer) -> Caller {
             .set("content", "fire")
             .set("happened_at", "2026-03-01T09:00:00Z"),
     ];
-    let sender = server.credential("acme", &["all"]).await;
+    let sender = server.credential("acme", &["activities/write"]).await;
     sender.post("/v1/activities/batch", &records).await.expect(201);
     admin
 }
