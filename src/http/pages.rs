@@ -173,7 +173,7 @@ mod tests {
         let pairs = QueryPairs::parse("q=a%26b&team=x&team=y&cursor=old&limit=2").expect("pairs");
         assert_eq!(
             next_page_address("/lrs", "/v1/users", &pairs, "n=w"),
-            "/v1/users?q=a%26b&team=x&team=y&limit=2&cursor=n%3Dw"
+            "/lrs/v1/users?q=a%26b&team=x&team=y&limit=2&cursor=n%3Dw"
         );
     }
 

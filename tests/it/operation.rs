@@ -12,6 +12,7 @@ use crate::support::server::run_with_database;
 use crate::support::{Database, apply, both_databases};
 
 mod independence;
+mod metrics;
 mod openapi_document;
 mod pooler;
 mod replica;

@@ -59,8 +59,8 @@ async fn write_and_read(writer: Caller, xapi: Caller, reader: Caller, number: us
             |index: usize| activity(&format!("u{}", (number + index) % 5), "viewed").set("content", "c1");
         let batch: Vec<Body> = (0..1 + round).map(one).collect();
         let created = writer.post("/v1/activities/batch", &batch).await.expect(201).json();
-        let created = created["results"].as_array().expect("results").clone();
-        ids.extend(created.iter().map(|one| one["id"].as_str().expect("an id").to_owned()));
+        let created = created["ids"].as_array().expect("a list of ids");
+        ids.extend(created.iter().map(|id| id.as_str().expect("an id").to_owned()));
         let sent = statement(mailbox(&format!("u{number}@x.example")), COMPLETED, "urn:c");
         xapi.post(STATEMENTS, &sent).await.expect(200);
         let page = reader.get("/v1/activities?limit=20&count=exact").await.expect(200).json();

@@ -47,8 +47,8 @@ async fn check_own_write(admin: &Caller, boss: &Caller, number: usize) {
     let id = created.expect(201).json()["id"].clone();
     let first = boss.get("/v1/activities?limit=1&scope=managed").await.expect(200).json();
     assert_eq!(first["activities"][0]["id"], id, "round {number}");
-    let summary = boss.get("/v1/activities/summary?scope=managed").await.expect(200).json();
-    assert_eq!(summary["total"]["activities"], json!(number), "{summary}");
+    let summary = boss.get("/v1/activities/summary?by=action&scope=managed").await.expect(200).json();
+    assert_eq!(summary["total"]["rows"], json!(number), "{summary}");
     let exported = boss.get("/v1/activities/export.ndjson?scope=managed").await.expect(200).ndjson();
     assert_eq!(exported.len(), number);
 }

@@ -57,6 +57,9 @@ async fn check_stop(database: &Database) {
     command.stdout(Stdio::null());
     let process = tokio::task::spawn_blocking(move || Process::start(command));
     let mut process = process.await.expect("the server starts");
+    // An answer shows that the server waits, and for the signal too.
+    let caller = Caller::anonymous(reqwest::Client::new(), process.base.clone());
+    caller.get("/health/live").await.expect(200);
     process.signal("TERM");
     let status = tokio::task::spawn_blocking(move || process.wait()).await.expect("it can be waited for");
     assert!(status.success(), "{status}");

@@ -101,7 +101,7 @@ impl Database {
             behind_transaction_pooler: self.pooler().is_some(),
             read_url: self.replica_url(),
             // With `synchronous_commit = off` of the tests, the primary sends a commit up to 600 milliseconds later.
-            read_wait: Duration::from_secs(3),
+            read_wait: Duration::from_secs(1),
             ..DatabaseSettings::new(self.server_url())
         }
     }
