@@ -55,6 +55,7 @@ pub(super) async fn export_activities_parquet(
     caller: Caller<ReadActivities>,
     FileQuery { language, pairs }: FileQuery,
 ) -> Answer {
+    let caller = caller.on_replica().await;
     let query = parse_query(&caller, &pairs, &["columns"])?;
     let columns = csv_options(&query, language)?.columns;
     let question = caller.scoped(query.asked_scope, &query.filter)?;
@@ -92,6 +93,7 @@ pub(super) async fn export_report_parquet(
     id: web::Path<String>,
     FileQuery { language, pairs }: FileQuery,
 ) -> Answer {
+    let caller = caller.on_replica().await;
     let report = find_report(&caller, &id).await?;
     let (_, opened) = open(&caller, &report, &pairs, export_context(&caller, &[]))?;
     let columns = report::columns(&report)?;
