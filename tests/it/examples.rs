@@ -3,6 +3,7 @@
 mod deploy;
 mod frontend;
 mod schemathesis;
+mod sdk;
 mod stream;
 
 use std::path::{Path, PathBuf};
