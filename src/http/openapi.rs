@@ -115,6 +115,7 @@ pub fn document() -> Document {
     if let Some(components) = &mut document.components {
         answers::add_components(components);
         statements::add_components(components);
+        answers::permit_any_shape(components);
     }
     bodies::complete(&mut document);
     for item in document.paths.paths.values_mut() {
@@ -246,13 +247,44 @@ mod tests {
                 _ => {}
             }
         }
-        let document = json();
-        let mut found = Vec::new();
-        references(&document, &mut found);
-        for target in found {
-            let pointer = target.strip_prefix('#').expect("a local reference");
-            assert!(document.pointer(pointer).is_some(), "{target} has no target");
+        for document in [json(), edition::to_3_0(json())] {
+            let mut found = Vec::new();
+            references(&document, &mut found);
+            assert!(found.len() > 500, "{} references", found.len());
+            for target in found {
+                let pointer = target.strip_prefix('#').expect("a local reference");
+                let version = &document["openapi"];
+                assert!(
+                    document.pointer(pointer).is_some(),
+                    "{target} has no target in {version}"
+                );
+            }
         }
+    }
+
+    #[test]
+    fn answers_of_several_shapes_permit_any_of_them() {
+        for (name, schema) in json()["components"]["schemas"].as_object().expect("schemas") {
+            let alternatives = schema["oneOf"].as_array().map_or(&[][..], Vec::as_slice);
+            let objects = alternatives
+                .iter()
+                .filter(|one| one["type"] == "object" || one["$ref"].is_string());
+            assert!(objects.count() < 2, "{name} is `oneOf` several objects");
+        }
+    }
+
+    #[test]
+    fn merge_patches_have_one_media_type() {
+        let document = json();
+        let mut patches = 0;
+        for (path, item) in document["paths"].as_object().expect("paths") {
+            if let Some(content) = item["patch"]["requestBody"]["content"].as_object() {
+                patches += 1;
+                let types: Vec<&String> = content.keys().collect();
+                assert_eq!(types, ["application/merge-patch+json"], "{path}");
+            }
+        }
+        assert!(patches > 5, "{patches}");
     }
 
     #[test]

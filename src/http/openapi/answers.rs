@@ -1,6 +1,7 @@
-//! The problems that every operation of a kind can answer with.
+//! Answers: the problems that every operation of a kind can answer with, and answers of several shapes.
 
 use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::{AnyOf, Schema, SchemaType, Type};
 use utoipa::openapi::{Components, ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use super::super::problem::PROBLEM_JSON;
@@ -128,6 +129,36 @@ pub(super) fn add_to_operation(operation: &mut Operation) {
     responses
         .entry("default".to_owned())
         .or_insert_with(|| problem("What is wrong and what to change (RFC 9457).").into());
+}
+
+/// Changes components that are one of several objects to `anyOf`. The larger shape comes first.
+///
+/// Clients of `openapi-generator` for Java read unknown members over, so the smaller shape matches an answer of the larger
+/// one as well. With `oneOf` they refuse such an answer; with `anyOf` they take the first shape that matches.
+pub(super) fn permit_any_shape(components: &mut Components) {
+    for component in components.schemas.values_mut() {
+        let RefOr::T(Schema::OneOf(one)) = component else {
+            continue;
+        };
+        if one.items.iter().all(is_object) {
+            let any = AnyOf {
+                items: std::mem::take(&mut one.items),
+                description: one.description.take(),
+                example: one.example.take(),
+                ..AnyOf::default()
+            };
+            *component = Schema::AnyOf(any).into();
+        }
+    }
+}
+
+/// Whether a schema is an object. All references in unions of answers are to objects.
+fn is_object(schema: &RefOr<Schema>) -> bool {
+    match schema {
+        RefOr::Ref(_) | RefOr::T(Schema::AllOf(_)) => true,
+        RefOr::T(Schema::Object(object)) => matches!(object.schema_type, SchemaType::Type(Type::Object)),
+        RefOr::T(_) => false,
+    }
 }
 
 fn problem(description: &str) -> Response {

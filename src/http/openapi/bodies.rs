@@ -1,5 +1,8 @@
 //! The bodies of requests: merge patches have schemas of their own, batches may be NDJSON, and members that the server
 //! refuses are not permitted.
+//!
+//! A merge patch has one media type here. The server takes `application/json` too, but `openapi-python-client` makes modules
+//! that cannot be imported from two media types with one schema.
 
 use std::collections::BTreeSet;
 
@@ -59,8 +62,6 @@ fn add_media_types(path: &str, body: &mut RequestBody, components: &mut Componen
         if let Some(schema) = content.schema.as_mut() {
             use_patch_schema(schema, components);
         }
-        let same = content.clone();
-        body.content.insert(JSON.to_owned(), same.into());
     }
     if path.ends_with("/batch")
         && let Some(RefOr::T(content)) = body.content.get(JSON)
