@@ -188,7 +188,10 @@ mod tests {
             (Timestamp::from_micros(i64::MAX), "9999-12-31T23:59:59.999999Z"),
             (Timestamp::from_micros(i64::MIN), "0000-01-01T00:00:00.000Z"),
             // Whole milliseconds: the nearest moment has finer digits.
-            (Timestamp::from_micros(371_157_546_330_669_000), "9999-12-31T23:59:59.999999Z"),
+            (
+                Timestamp::from_micros(371_157_546_330_669_000),
+                "9999-12-31T23:59:59.999999Z",
+            ),
             (DateTime::<Utc>::MAX_UTC.into(), "9999-12-31T23:59:59.999999Z"),
             (DateTime::<Utc>::MIN_UTC.into(), "0000-01-01T00:00:00.000Z"),
         ] {

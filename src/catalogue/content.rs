@@ -160,9 +160,10 @@ pub struct ContentInput {
     /// named so far is adopted with its history. It cannot change afterwards.
     #[schema(format = "uri", max_length = 2000)]
     pub iri: Option<String>,
-    /// The title, at most 1,000 characters.
+    /// The title, at most 1,000 characters. A content whose id is an IRI has that as its title if none is sent; for others
+    /// it is needed.
     #[schema(min_length = 1, max_length = 1000)]
-    pub title: String,
+    pub title: Option<String>,
     /// The type. Default: `item`.
     #[schema(rename = "type")]
     pub learning_type: Option<LearningType>,

@@ -9,7 +9,7 @@ use actix_web::http::header::HeaderName;
 use super::problem::Problem;
 
 /// The headers of an answer that a web page may read. The list also has those that every browser shows by default.
-pub const EXPOSED: [HeaderName; 15] = [
+pub const EXPOSED: [HeaderName; 16] = [
     HeaderName::from_static("content-type"),
     HeaderName::from_static("content-length"),
     HeaderName::from_static("etag"),
@@ -20,6 +20,7 @@ pub const EXPOSED: [HeaderName; 15] = [
     HeaderName::from_static("retry-after"),
     HeaderName::from_static("www-authenticate"),
     HeaderName::from_static("content-disposition"),
+    HeaderName::from_static("content-language"),
     HeaderName::from_static("date"),
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("rollbook-registration"),

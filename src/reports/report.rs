@@ -483,7 +483,7 @@ mod tests {
         };
         let new = patched(json!({"filter": {"tag": ["c"], "period": null}})).unwrap();
         let filter: Value = serde_json::from_str(&new.filter).unwrap();
-        assert_eq!(filter, json!({"tag": ["c"], "custom[Region]": "North"}));
+        assert_eq!(filter, json!({"tag": ["c"], "custom[Region]": ["North"]}));
         assert_eq!(
             (new.name.as_str(), new.shared, new.columns.as_str()),
             ("Fire", true, "full")

@@ -225,7 +225,7 @@ fn uses_index(plan: &[String], indexes: &[&str]) -> bool {
 
 const TIME: &[&str] = &["activities_time"];
 /// The primary key, by which rows of a range of positions are found.
-const BY_SEQ: &[&str] = &["activities_pkey", "sqlite_autoindex_activities_1"];
+const BY_SEQ: &[&str] = &["activities_pkey", "PRIMARY KEY (org=? AND seq"];
 
 #[apply(both_databases)]
 async fn no_page_reads_all_activities(server: &TestServer) {

@@ -227,7 +227,8 @@ async fn list_imports(caller: Caller<WriteActivities>, request: HttpRequest, pai
         (String = "text/csv", example = "user.email,action,content.iri,happened_at\nbo@example.org,completed,https://example.org/fire-safety,2026-01-31T09:00:00Z\n"),
         (String = "application/x-ndjson", example = "{\"user\":{\"email\":\"bo@example.org\"},\"action\":\"completed\",\"content\":{\"iri\":\"https://example.org/fire-safety\"},\"happened_at\":\"2026-01-31T09:00:00Z\"}\n"),
         (Vec<serde_json::Value> = "application/json"),
-        (crate::http::openapi::Binary = "application/gzip")
+        (crate::http::openapi::Binary = "application/gzip"),
+        (crate::http::openapi::Binary = "application/octet-stream")
     ), description = "The file."),
     responses(
         (status = 202, description = "The file is stored, and is imported in the background.", body = Import,

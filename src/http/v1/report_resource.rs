@@ -169,10 +169,7 @@ pub(super) async fn created_response<R: ReportApi, A>(caller: &Caller<A>, resour
 async fn ok_response<R: ReportApi, A>(caller: &Caller<A>, resource: R) -> Answer {
     let etag = conditions::format_etag(resource.version());
     let body = represent_one(caller, resource).await?;
-    Ok(HttpResponse::Ok()
-        .insert_header((header::ETAG, etag))
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .json(body))
+    Ok(HttpResponse::Ok().insert_header((header::ETAG, etag)).json(body))
 }
 
 async fn represent_one<R: ReportApi, A>(

@@ -191,7 +191,6 @@ async fn create_subscription(
         .insert_header((header::LOCATION, location))
         .insert_header((header::ETAG, etag))
         // No cache may store the secret.
-        .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(CreatedSubscription { subscription, secret }))
 }
 
@@ -445,12 +444,10 @@ async fn rotate_subscription(
     store
         .rotate_subscription_secret(caller.org(), id, secret.clone(), until)
         .await??;
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(RotatedSecret {
-            secret: secret.0,
-            old_secret_until: until,
-        }))
+    Ok(HttpResponse::Ok().json(RotatedSecret {
+        secret: secret.0,
+        old_secret_until: until,
+    }))
 }
 
 async fn set_active(caller: &Caller<ManageSubscriptions>, id: &str, active: bool) -> Answer {
@@ -496,10 +493,7 @@ async fn find_by_id(caller: &Caller<ManageSubscriptions>, id: Uuid) -> Result<St
 async fn ok_response(caller: &Caller<ManageSubscriptions>, stored: StoredSubscription) -> Answer {
     let etag = conditions::format_etag(stored.version);
     let body = represent_one(caller, stored).await?;
-    Ok(HttpResponse::Ok()
-        .insert_header((header::ETAG, etag))
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .json(body))
+    Ok(HttpResponse::Ok().insert_header((header::ETAG, etag)).json(body))
 }
 
 async fn represent_one(

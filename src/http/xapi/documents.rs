@@ -111,7 +111,7 @@ async fn read<R: DocumentResource>(
                 format!("the ids have more than {bytes} bytes; ask for those after a moment with `since`");
             return Err(Problem::bad_parameter("since", detail));
         }
-        return Ok(HttpResponse::Ok().insert_header(NO_CACHE).json(ids.items));
+        return Ok(HttpResponse::Ok().json(ids.items));
     };
     let conditions = Conditions::parse(&request)?;
     let document = caller.store().find_document(&reach, &set, &id).await?;
@@ -128,8 +128,6 @@ async fn read<R: DocumentResource>(
     Ok(to_response(&caller, document, is_known))
 }
 
-/// The client must ask again whether a cached document is current: content would otherwise resume at an old state.
-const NO_CACHE: (HeaderName, HeaderValue) = (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
 /// A document that is a web page must not run scripts with the rights of this origin.
 const SANDBOX: (HeaderName, HeaderValue) = (
     header::CONTENT_SECURITY_POLICY,
@@ -147,8 +145,7 @@ fn to_response<A>(caller: &Caller<A>, document: StoredDocument, is_known: bool) 
     };
     response
         .insert_header((header::ETAG, format!("\"{}\"", document.etag)))
-        .insert_header((header::LAST_MODIFIED, to_http_date(document.updated_at)))
-        .insert_header(NO_CACHE);
+        .insert_header((header::LAST_MODIFIED, to_http_date(document.updated_at)));
     if is_known {
         return response.finish();
     }

@@ -82,13 +82,16 @@ pub fn check_request(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<(), String> {
-    let path = path_and_query.split('?').next().unwrap_or_default();
+    let path = &fold_slashes(path_and_query.split('?').next().unwrap_or_default());
     // A form in xAPI's alternate request syntax contains another request. A body without a media type is none of these.
     let is_alternate = path.starts_with("/xapi/") && path_and_query.contains("method=");
     let Some(media_type) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
         return Ok(());
     };
-    if body.is_empty() || is_alternate || path.starts_with(VIEWER) {
+    // Servers pass over the body of a DELETE (RFC 9110, section 9.3.5), and of the POST of cmi5, which has none.
+    let is_passed_over = *method == Method::DELETE || path.starts_with("/cmi5/fetch/");
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    if body.is_empty() || is_alternate || path.starts_with(VIEWER) || is_passed_over {
         return Ok(());
     }
     let operation = find_operation(path, method).ok_or("no operation describes the request")?;
@@ -110,9 +113,18 @@ pub fn check_request(
         return Err(format!("{operation} describes {known:?}, not {essence}"));
     };
     let schema = format!("{content}/{}/schema", name.replace('/', "~1"));
+    // An import is taken before it is read. Its rows are judged one by one.
+    if path == "/v1/imports" || !describes_json(&schema) {
+        return Ok(());
+    }
     match essence.as_str() {
         "application/json" | "application/merge-patch+json" if is_json(&schema) => {
-            check_json(&schema, &to_documented_form(body, method, path))
+            match serde_json::from_slice(body) {
+                Ok(value) => check_json(&schema, &to_documented_form(value, method, path)),
+                // A JSON number has no limit, but the values of this test have.
+                Err(error) if error.to_string().starts_with("number out of range") => Ok(()),
+                Err(error) => Err(format!("the body is not JSON: {error}")),
+            }
         }
         "application/x-ndjson" if is_json(&schema) => check_lines(&schema, body),
         _ => Ok(()),
@@ -121,8 +133,7 @@ pub fn check_request(
 
 /// The body with arrays where the server also takes one value that is not in an array. The document has arrays only,
 /// since generators of clients cannot express either.
-fn to_documented_form(body: &[u8], method: &Method, path: &str) -> Vec<u8> {
-    let Ok(mut value) = serde_json::from_slice::<Value>(body) else { return body.to_vec() };
+fn to_documented_form(mut value: Value, method: &Method, path: &str) -> Vec<u8> {
     if path == "/xapi/statements" {
         value = if value.is_object() && *method == Method::POST { Value::from(vec![value]) } else { value };
         wrap_context_activities(&mut value);
@@ -218,6 +229,13 @@ fn wrap_filter_value(name: &str, value: &mut Value) {
     }
 }
 
+/// Whether the schema has rules. One without rules describes any bytes: a document may be no JSON although its client
+/// calls it so.
+fn describes_json(schema: &str) -> bool {
+    let rules = DOCUMENT.pointer(schema).and_then(Value::as_object);
+    rules.is_some_and(|rules| rules.keys().any(|rule| rule != "description"))
+}
+
 /// Whether the schema describes JSON, and not the bytes of a file.
 fn is_json(schema: &str) -> bool {
     let binary = "#/components/schemas/Binary";
@@ -285,10 +303,7 @@ fn check_body(response: &str, headers: &HeaderMap, body: &[u8]) -> Result<(), St
     };
     let body = &decode(headers, body)?;
     let schema = format!("{response}/content/{}/schema", described.replace('/', "~1"));
-    let rules = DOCUMENT.pointer(&schema).and_then(Value::as_object);
-    let describes_json = rules.is_some_and(|rules| rules.keys().any(|rule| rule != "description"));
-    // A schema without rules describes any bytes: a document may be no JSON although its client calls it so.
-    if !describes_json {
+    if !describes_json(&schema) {
         return Ok(());
     }
     match essence {

@@ -103,8 +103,12 @@ async fn key_gives_access_to_nothing_else(server: &TestServer) {
     let (path, secret) = create_key(&admin, &report).await;
     let holder = server.anonymous().with_basic("", &secret);
     // A key gives access to the rows and exports of its report, but not to the report itself.
-    let own =
-        ["/v1/reports/{id}/activities", "/v1/reports/{id}/export.csv", "/v1/reports/{id}/export.ndjson"];
+    let own = [
+        "/v1/reports/{id}/activities",
+        "/v1/reports/{id}/export.csv",
+        "/v1/reports/{id}/export.ndjson",
+        "/v1/reports/{id}/export.parquet",
+    ];
     let mut checked = 0;
     for (route, methods) in rollbook::http::table() {
         for method in methods {

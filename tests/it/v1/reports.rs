@@ -285,7 +285,7 @@ async fn preconditions_are_honoured(server: &TestServer) {
                 .expect(200);
             assert_eq!(
                 (read.header("etag"), read.header("cache-control")),
-                (Some("\"4\""), Some("no-cache"))
+                (Some("\"4\""), Some("no-store"))
             );
             let owner_name = format!("{first_name} Example");
             assert_eq!(

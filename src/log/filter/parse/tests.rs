@@ -173,7 +173,7 @@ fn unknown_key_is_refused_with_the_list_of_keys() {
         ("period", "tomorrow"),
         ("count", "true"),
         ("completed", "1"),
-        ("expired", "True"),
+        ("expired", "yes"),
         ("tz", "Berlin"),
         ("import", "7"),
         ("verb", "completed"),
