@@ -36,8 +36,8 @@ impl Openapi {
     /// Prints or compares.
     pub fn run(self) -> Result<(), CliError> {
         let text = match self.version {
-            Edition::V31 => document_text(),
-            Edition::V30 => document_text_3_0(),
+            Edition::V31 => document_text(""),
+            Edition::V30 => document_text_3_0(""),
         };
         let text = text.map_err(io::Error::from)?;
         print_or_check(&text, self.check, "openapi")

@@ -19,6 +19,7 @@ use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 use utoipa_swagger_ui::Config;
 
+use super::AppState;
 use super::openapi;
 use super::problem::{Answer, Code, Problem};
 use super::routes::routes;
@@ -50,9 +51,11 @@ pub fn viewer(config: &mut web::ServiceConfig) {
         (status = 304, description = "The client has this version.")
     )
 )]
-async fn read_openapi(request: HttpRequest) -> Answer {
-    let file = find_file(OPENAPI, || {
-        let text = openapi::document_text().map_err(Problem::internal)?;
+async fn read_openapi(request: HttpRequest, state: web::Data<AppState>) -> Answer {
+    let base_path = state.base_path().to_owned();
+    let name = format!("{OPENAPI} {base_path}");
+    let file = find_file(&name, move || {
+        let text = openapi::document_text(&base_path).map_err(Problem::internal)?;
         Ok(Some(File::new(text.into_bytes(), "application/json")?))
     });
     Ok(respond(&request, &*file.await?))
@@ -72,9 +75,11 @@ async fn read_openapi(request: HttpRequest) -> Answer {
         (status = 304, description = "The client has this version.")
     )
 )]
-async fn read_openapi_3_0(request: HttpRequest) -> Answer {
-    let file = find_file(OPENAPI_3_0, || {
-        let text = openapi::document_text_3_0().map_err(Problem::internal)?;
+async fn read_openapi_3_0(request: HttpRequest, state: web::Data<AppState>) -> Answer {
+    let base_path = state.base_path().to_owned();
+    let name = format!("{OPENAPI_3_0} {base_path}");
+    let file = find_file(&name, move || {
+        let text = openapi::document_text_3_0(&base_path).map_err(Problem::internal)?;
         Ok(Some(File::new(text.into_bytes(), "application/json")?))
     });
     Ok(respond(&request, &*file.await?))
@@ -122,7 +127,8 @@ pub(super) fn add_page_headers(answer: &mut HttpResponse) {
     }
 }
 
-/// The names of the files that are no files of the viewer. A path has no such name, since `/` begins none.
+/// The names of the files that are no files of the viewer. A path has no such name, since `/` begins none. The path of the
+/// server's public address follows the names of the documents, since a process may have several servers.
 const OPENAPI: &str = "/openapi.json";
 const OPENAPI_3_0: &str = "/openapi-3.0.json";
 const PROBLEMS: &str = "/problems";

@@ -18,7 +18,7 @@ use utoipa::openapi::{Components, OpenApi as Document};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::problem::{ProblemDocument, ProblemError};
-use super::v1::log_parameters::{CustomFields, NewActivityContent, NewActivityScore, UserByEmail};
+use super::v1::log_parameters::{ContentReference, CustomFields, NewActivityScore, UserByEmail};
 use super::{cmi5_fetch, docs, downloads, files, health, metrics, v1, xapi};
 use crate::directory::identity::AgentShape;
 use crate::log::Sort;
@@ -59,7 +59,7 @@ use crate::reports::schedule::ScheduleStatus;
     ),
     components(schemas(
         ProblemDocument, ProblemError, ScheduleStatus, Origin, Period, ResultFilter, Sort, UserByEmail,
-        NewActivityContent, NewActivityScore, AgentShape, CustomFields
+        ContentReference, NewActivityScore, AgentShape, CustomFields
     )),
     security(("token" = []), ("credential" = [])),
     modifiers(&Schemes)
@@ -127,13 +127,14 @@ pub fn document() -> Document {
     document
 }
 
-/// Returns the document as `rollbook openapi` prints it: indented, with a line break at its end.
+/// Returns the document as `rollbook openapi` prints it: indented, with a line break at its end. `base_path` is the path of the
+/// server's public address, without a slash at its end.
 ///
 /// # Errors
 ///
 /// serde cannot write the document. This does not happen, since it contains strings and numbers only.
-pub fn document_text() -> Result<String, serde_json::Error> {
-    indented(&document())
+pub fn document_text(base_path: &str) -> Result<String, serde_json::Error> {
+    indented(&document_below(base_path))
 }
 
 /// Returns the document in version 3.0.3, as `rollbook openapi --version 3.0` prints it.
@@ -141,8 +142,19 @@ pub fn document_text() -> Result<String, serde_json::Error> {
 /// # Errors
 ///
 /// serde cannot write the document. This does not happen, since it contains strings and numbers only.
-pub fn document_text_3_0() -> Result<String, serde_json::Error> {
-    indented(&edition::to_3_0(serde_json::to_value(document())?))
+pub fn document_text_3_0(base_path: &str) -> Result<String, serde_json::Error> {
+    indented(&edition::to_3_0(serde_json::to_value(document_below(base_path))?))
+}
+
+/// The document of a server whose public address has this path.
+fn document_below(base_path: &str) -> Document {
+    let mut document = document();
+    if !base_path.is_empty() {
+        for server in document.servers.iter_mut().flatten() {
+            base_path.clone_into(&mut server.url);
+        }
+    }
+    document
 }
 
 fn indented(document: &impl serde::Serialize) -> Result<String, serde_json::Error> {
@@ -288,6 +300,17 @@ mod tests {
     }
 
     #[test]
+    fn server_has_the_path_of_the_public_address() {
+        for (base_path, expected) in [("", "/"), ("/a/rollbook", "/a/rollbook")] {
+            for text in [document_text(base_path), document_text_3_0(base_path)] {
+                let document: serde_json::Value =
+                    serde_json::from_str(&text.expect("the text")).expect("JSON");
+                assert_eq!(document["servers"][0]["url"], expected);
+            }
+        }
+    }
+
+    #[test]
     fn document_is_openapi_3_1_with_both_security_schemes() {
         let document = json();
         assert!(
@@ -303,6 +326,6 @@ mod tests {
             document["components"]["securitySchemes"]["credential"]["scheme"],
             "basic"
         );
-        assert!(document_text().is_ok_and(|text| text.ends_with("}\n")));
+        assert!(document_text("").is_ok_and(|text| text.ends_with("}\n")));
     }
 }

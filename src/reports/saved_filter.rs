@@ -28,7 +28,7 @@ pub struct SavedFilter {
 }
 
 impl SavedFilter {
-    /// Parses the member `filter` of a report. Members with the value `null` are dropped.
+    /// Parses the member `filter` of a report. Members without a value, `null` or an empty array, are dropped.
     ///
     /// # Errors
     ///
@@ -83,12 +83,12 @@ impl SavedFilter {
 }
 
 /// The filter as JSON in the form of its schema: a parameter that may be repeated has an array, a flag has a boolean.
-/// Members with the value `null` are dropped.
+/// Members without a value are dropped: typed clients send `null` or an empty array for a parameter that is not set.
 fn to_documented_text(node: &Node<'_>) -> String {
     let Some(members) = node.as_object() else {
         return node.without_nulls().to_text();
     };
-    let members = members.iter().filter(|member| member.value != Node::Null);
+    let members = members.iter().filter(|member| has_value(&member.value));
     let texts = members.map(|member| {
         let name = member.key.value();
         let value = match &member.value {
@@ -102,6 +102,14 @@ fn to_documented_text(node: &Node<'_>) -> String {
         format!("{}:{value}", Value::from(name))
     });
     format!("{{{}}}", texts.collect::<Vec<_>>().join(","))
+}
+
+fn has_value(node: &Node<'_>) -> bool {
+    match node {
+        Node::Null => false,
+        Node::Array(elements) => !elements.is_empty(),
+        _ => true,
+    }
 }
 
 fn to_documented_value(name: &str, text: &str) -> Value {
@@ -192,9 +200,6 @@ fn to_pairs(node: &Node<'_>, place: &Place<'_>, faults: &mut Faults) -> Option<V
 
 /// The texts of an array of values.
 fn array_texts(elements: &[Node<'_>], place: &Place<'_>, faults: &mut Faults) -> Vec<String> {
-    if elements.is_empty() {
-        faults.push(place.fault("has no values; omit it, or give it one"));
-    }
     let mut texts = Vec::new();
     for (index, element) in elements.iter().enumerate() {
         match element.as_str() {
@@ -248,7 +253,7 @@ impl PartialSchema for SavedFilter {
             .description(Some(
                 "The parameters of the log, without those of pages. Parameters combine with AND, several values of one \
                  parameter with OR. Any other member is `custom[<field>]`: values of a custom field of users. The server \
-                 also takes one value that is not in an array.",
+                 also takes one value that is not in an array. An empty array is the same as no value.",
             ))
             .examples([serde_json::json!({
                 "scope": "managed", "type": ["quiz"], "result": ["failed"], "period": "previous_month",
@@ -281,7 +286,6 @@ impl PartialSchema for FilterPatch {
 fn object_schema(change: fn(RefOr<Schema>) -> RefOr<Schema>) -> ObjectBuilder {
     let custom = ArrayBuilder::new()
         .items(String::schema())
-        .min_items(Some(1))
         .description(Some("`custom[<field>]`: values of a custom field of users."));
     let object = parameters().fold(ObjectBuilder::new(), |object, parameter| {
         let schema = with_description((parameter.schema)(), parameter.description);
@@ -320,7 +324,6 @@ fn with_description(schema: RefOr<Schema>, description: &str) -> RefOr<Schema> {
         }
         RefOr::T(Schema::Array(mut array)) => {
             array.description = description;
-            array.min_items = Some(1);
             RefOr::T(Schema::Array(array))
         }
         RefOr::T(Schema::Object(mut object)) => {
@@ -387,8 +390,9 @@ mod tests {
     }
 
     #[test]
-    fn filter_is_stored_with_arrays_and_booleans_and_without_nulls() {
-        let text = r#"{ "tag" : ["b","a"], "period":null, "type":"quiz,item", "completed":"true" }"#;
+    fn filter_is_stored_with_arrays_and_booleans_and_without_empty_members() {
+        let text = r#"{ "tag" : ["b","a"], "period":null, "type":"quiz,item", "completed":"true", "user":[],
+            "action":[], "custom[Region]":[] }"#;
         let stored = parse(text).unwrap();
         assert_eq!(
             stored.as_str(),
@@ -412,7 +416,8 @@ mod tests {
             (r#"{"a/b~c":{}}"#, "/filter/a~1b~0c"),
             (r#"{"tag":7}"#, "/filter/tag"),
             (r#"{"tag":true}"#, "/filter/tag"),
-            (r#"{"tag":[]}"#, "/filter/tag"),
+            (r#"{"Tag":[]}"#, "/filter/Tag"),
+            (r#"{"period":[]}"#, "/filter/period"),
             (r#"{"tag":["a",7]}"#, "/filter/tag/1"),
             (r#"{"tag":[["a"]]}"#, "/filter/tag/0"),
             (r#"{"tag":""}"#, "/filter/tag"),

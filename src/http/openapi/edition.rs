@@ -3,7 +3,8 @@
 //! [`to_3_0`] rewrites the document of version 3.1. Schemas of 3.1 are JSON Schema; schemas of 3.0 have `nullable` in place of
 //! the type `null`, one type for each schema, and no members beside `$ref`. A rule of 3.1 that 3.0 cannot express is
 //! left out, so a body that is valid under 3.1 is valid under 3.0 too. What the generators for 3.0 refuse is left out as
-//! well: the second media type of a body, and parameters that are deep objects.
+//! well: the second media type of a body, parameters that are deep objects, and a second type among the errors of an
+//! operation.
 
 use serde_json::{Map, Value, json};
 
@@ -72,8 +73,12 @@ fn convert_operations(value: &mut Value) {
                     "schema" => convert_schema(member),
                     "example" | "examples" => {}
                     "parameters" => {
-                        remove_deep_objects(member);
                         convert_operations(member);
+                        simplify_parameters(member);
+                    }
+                    "responses" => {
+                        convert_operations(member);
+                        unify_problems(member);
                     }
                     "content" => {
                         keep_one_media_type(member);
@@ -88,11 +93,49 @@ fn convert_operations(value: &mut Value) {
     }
 }
 
-/// Removes parameters of the style `deepObject`, such as `custom[<field>]`. They are optional, and generators that need
-/// version 3.0 refuse a document with this style.
-fn remove_deep_objects(parameters: &mut Value) {
-    if let Some(parameters) = parameters.as_array_mut() {
-        parameters.retain(|parameter| parameter["style"] != "deepObject");
+/// Removes the parameters that generators of version 3.0 refuse, all of which are optional: those of the style `deepObject`,
+/// such as `custom[<field>]`, and headers that become the same variable as another parameter. No parameter is `null`.
+fn simplify_parameters(parameters: &mut Value) {
+    let Some(parameters) = parameters.as_array_mut() else {
+        return;
+    };
+    let others: Vec<String> = parameters
+        .iter()
+        .filter(|parameter| parameter["in"] != "header")
+        .map(variable_name)
+        .collect();
+    parameters.retain(|parameter| {
+        let is_duplicate = parameter["in"] == "header" && others.contains(&variable_name(parameter));
+        parameter["style"] != "deepObject" && !is_duplicate
+    });
+    for parameter in parameters {
+        if let Some(schema) = parameter.get_mut("schema").and_then(Value::as_object_mut) {
+            schema.remove("nullable");
+        }
+    }
+}
+
+fn variable_name(parameter: &Value) -> String {
+    let name = parameter["name"].as_str().unwrap_or_default();
+    name.to_ascii_lowercase().replace('-', "_")
+}
+
+/// Replaces the answer `default`, which stands for a problem, with one for each class of errors, and removes errors with
+/// another type. Generators of version 3.0 take `default` for a success as well.
+fn unify_problems(responses: &mut Value) {
+    let Some(responses) = responses.as_object_mut() else {
+        return;
+    };
+    let Some(problem) = responses.remove("default") else {
+        return;
+    };
+    let content = problem["content"].clone();
+    responses.retain(|status, answer| {
+        let is_error = status.starts_with(['4', '5']);
+        !is_error || answer.get("$ref").is_some() || answer["content"] == content
+    });
+    for class in ["4XX", "5XX"] {
+        responses.entry(class).or_insert_with(|| problem.clone());
     }
 }
 
@@ -438,7 +481,13 @@ mod tests {
     #[test]
     fn deep_objects_and_further_media_types_are_left_out() {
         let mut operation = json!({
-            "parameters": [{"name": "custom", "style": "deepObject"}, {"name": "limit", "schema": {"const": 1}}],
+            "parameters": [
+                {"name": "custom", "in": "query", "style": "deepObject"},
+                {"name": "limit", "in": "query", "schema": {"type": ["integer", "null"]}},
+                {"name": "last_event_id", "in": "query"},
+                {"name": "Last-Event-ID", "in": "header"},
+                {"name": "If-Match", "in": "header"}
+            ],
             "requestBody": {"content": {"application/x-ndjson": {}, "application/json": {}}},
             "put": {"content": {"application/xml": {}, "application/octet-stream": {"schema": {"$ref": "#/Binary"}}}},
             "patch": {"content": {"application/merge-patch+json": {"schema": true}}},
@@ -448,12 +497,34 @@ mod tests {
         assert_eq!(
             operation,
             json!({
-                "parameters": [{"name": "limit", "schema": {"enum": [1]}}],
+                "parameters": [
+                    {"name": "limit", "in": "query", "schema": {"type": "integer"}},
+                    {"name": "last_event_id", "in": "query"},
+                    {"name": "If-Match", "in": "header"}
+                ],
                 "requestBody": {"content": {"application/json": {}}},
                 "put": {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
                 "patch": {"content": {"application/json": {"schema": {}}}},
                 "responses": {"200": {"content": {"text/csv": {"schema": {}}}}}
             })
+        );
+    }
+
+    #[test]
+    fn errors_of_an_operation_have_one_type() {
+        let content =
+            |name: &str| json!({"content": {"application/problem+json": {"schema": {"$ref": name}}}});
+        let mut operation = json!({"responses": {
+            "200": content("#/Page"), "404": {"$ref": "#/NotFound"}, "409": content("#/Problem"),
+            "503": content("#/NotReady"), "default": content("#/Problem")
+        }});
+        convert_operations(&mut operation);
+        assert_eq!(
+            operation,
+            json!({"responses": {
+                "200": content("#/Page"), "404": {"$ref": "#/NotFound"}, "409": content("#/Problem"),
+                "4XX": content("#/Problem"), "5XX": content("#/Problem")
+            }})
         );
     }
 

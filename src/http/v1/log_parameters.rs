@@ -164,7 +164,7 @@ pub struct UserByEmail {
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "only the schema of the fields is used")]
 #[schema(example = json!({"iri": "https://example.org/fire-safety", "title": "Fire Safety", "type": "quiz"}))]
-pub struct NewActivityContent {
+pub struct ContentReference {
     /// The platform's own id.
     id: Option<String>,
     /// The IRI.
@@ -206,7 +206,7 @@ fn user_schema() -> RefOr<Schema> {
 fn content_schema() -> RefOr<Schema> {
     OneOfBuilder::new()
         .item(String::schema())
-        .item(Ref::from_schema_name("NewActivityContent"))
+        .item(Ref::from_schema_name("ContentReference"))
         .item(ObjectBuilder::new().schema_type(Type::Null))
         .description(Some(
             "A content's id, or an object with its `id` or `iri`; omitted for sessions, for example.",

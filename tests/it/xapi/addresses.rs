@@ -55,6 +55,11 @@ fn check_addresses(database: Database) {
         let more = here(list["more"].as_str().expect("more"));
         assert_eq!(admin.get(&more).await.expect(200).json()["statements"].as_array().map(Vec::len), Some(1));
 
+        for document in ["/openapi.json", "/openapi-3.0.json"] {
+            let document = server.anonymous().get(document).await.expect(200).json();
+            assert_eq!(document["servers"][0]["url"], "/a/rollbook");
+        }
+
         let page = admin.get("/v1/activities?limit=2").await.expect(200);
         let next = page.json()["next"].as_str().expect("next").to_owned();
         assert_eq!(page.header("link"), Some(format!("<{next}>; rel=\"next\"").as_str()));
