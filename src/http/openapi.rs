@@ -2,11 +2,12 @@
 //!
 //! A resource file describes its operations. This module adds what follows from a rule: `answers` adds the problems,
 //! `bodies` the schemas of merge patches, NDJSON and the refusal of unknown members, `statements` the schemas of xAPI,
-//! and `texts` divides the descriptions. A caller must be authenticated unless the operation declares otherwise.
+//! `parameters` the forms of parameters, and `texts` divides the descriptions. A caller must be authenticated unless the operation declares otherwise.
 
 mod answers;
 mod bodies;
 mod edition;
+mod parameters;
 mod statements;
 mod texts;
 
@@ -122,6 +123,7 @@ pub fn document() -> Document {
         for operation in operations(item) {
             answers::add_to_operation(operation);
             texts::split_summary(operation);
+            parameters::add_bounds(operation);
         }
     }
     document
