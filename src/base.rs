@@ -20,6 +20,7 @@ pub mod merge_patch;
 pub mod naming;
 pub mod private_files;
 pub mod shared_limit;
+pub mod sort;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod timestamp;

@@ -13,6 +13,6 @@ pub mod timeline;
 pub mod types;
 
 pub use activity_types::{from_activity_type, is_award, to_activity_type};
-pub use content::{Content, ContentDraft, ContentFilter, ContentInput};
+pub use content::{Content, ContentDraft, ContentFilter, ContentInput, ContentSortField};
 pub use demands::{CertificateRule, DemandFields, DemandHistory, Demands};
 pub use types::{ContentFormat, LearningType};

@@ -16,4 +16,4 @@ pub use group::{Group, GroupDraft, GroupFilter};
 pub use identity::Agent;
 pub use team::{Team, TeamDraft, TeamFilter};
 pub use tree::first_cycle;
-pub use user::{User, UserDraft, UserFilter, visible_users};
+pub use user::{User, UserDraft, UserFilter, UserSortField, visible_users};

@@ -77,7 +77,7 @@ pub use directory::courses::{
 };
 pub use directory::credentials::StoredCredential;
 
-pub use directory::keyed::WriteError;
+pub use directory::keyed::{ListPart, WriteError};
 pub use directory::launches::{
     CreatedLaunch, LaunchFilter, LaunchRefusal, NewLaunch, OpenedLaunch, StoredLaunch,
 };

@@ -124,9 +124,15 @@ CREATE TABLE users (
     deactivated_at INTEGER,
     custom TEXT NOT NULL,
     search TEXT NOT NULL,
+    name_order TEXT NOT NULL,
+    last_name_order TEXT NOT NULL,
+    email_order TEXT NOT NULL,
     PRIMARY KEY (org, key)
 );
 CREATE UNIQUE INDEX users_id ON users (org, id);
+CREATE INDEX users_name ON users (org, name_order, id);
+CREATE INDEX users_last_name ON users (org, last_name_order, id);
+CREATE INDEX users_email ON users (org, email_order, id);
 CREATE INDEX users_manager ON users (org, manager);
 CREATE INDEX users_primary_team ON users (org, primary_team);
 CREATE INDEX users_location ON users (org, location_folded);
@@ -205,6 +211,8 @@ CREATE INDEX persons_moving ON persons (org, key) WHERE moving;
 --   typed_at      the same for the current type
 --   reprojecting  whether rows of the log must be projected again
 --   definition    the definition for `/xapi/activities`, merged from all records
+--   …_order       what the orders of a list compare, as `sort_values` in the code has it: a missing title or type is last, and
+--                 texts are cut, because an index entry has a maximum size
 CREATE TABLE contents (
     org INTEGER NOT NULL,
     key INTEGER NOT NULL,
@@ -234,10 +242,17 @@ CREATE TABLE contents (
     type_tracked BOOLEAN NOT NULL,
     reprojecting BOOLEAN NOT NULL,
     definition TEXT,
+    id_order TEXT NOT NULL GENERATED ALWAYS AS (substr(id, 1, 400)) VIRTUAL,
+    title_order TEXT NOT NULL GENERATED ALWAYS AS
+        (substr(CASE WHEN title IS NULL THEN '1' ELSE '0' || title_folded END, 1, 200)) VIRTUAL,
+    type_order INTEGER NOT NULL GENERATED ALWAYS AS (coalesce(type, 32767)) VIRTUAL,
     PRIMARY KEY (org, key)
 );
 CREATE UNIQUE INDEX contents_digest ON contents (org, digest);
 CREATE UNIQUE INDEX contents_id ON contents (org, id_digest);
+CREATE INDEX contents_id_order ON contents (org, id_order) WHERE listed;
+CREATE INDEX contents_title ON contents (org, title_order, id_order) WHERE listed;
+CREATE INDEX contents_type ON contents (org, type_order, id_order) WHERE listed;
 
 -- The definitions that a rebuild has merged so far. At its end they replace those in `contents`.
 CREATE TABLE rebuilt_definitions (

@@ -1,6 +1,7 @@
 //! A content of the catalogue, as clients write and read it (`docs/specification.md#contents`).
 
 use serde::Serialize;
+use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
 use crate::base::clock::Timestamp;
@@ -9,6 +10,7 @@ use crate::base::form::{Form, Members, one_of, read_name, short_text};
 use crate::base::ids::ContentId;
 use crate::base::json::{self, Node};
 use crate::base::keyed::{KeyedDraft, KeyedEntity, read_id};
+use crate::base::sort::SortField;
 use crate::record::{CalendarDuration, Duration, Iri};
 
 use super::demands::{CertificateRule, DemandFields, Demands};
@@ -423,6 +425,28 @@ fn read_certificate(node: &Node<'_>, place: &Place<'_>) -> Result<CertificateRul
 impl KeyedEntity for Content {
     fn id_text(&self) -> &str {
         &self.id
+    }
+}
+
+/// A field by which contents can be ordered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum ContentSortField {
+    /// The id.
+    #[default]
+    Id,
+    /// The title.
+    Title,
+    /// The type, in the order of [`LearningType`].
+    Type,
+}
+
+impl SortField for ContentSortField {
+    const SCHEMA: &'static str = "ContentSort";
+    const ALL: &'static [Self] = Self::VARIANTS;
+
+    fn key(self) -> &'static str {
+        self.into()
     }
 }
 

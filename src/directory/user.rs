@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
+use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, SchemaType, Type};
@@ -18,6 +19,7 @@ use crate::base::json::{self, Node};
 use crate::base::keyed::{KeyedDraft, KeyedEntity, read_id, to_json};
 use crate::base::merge_patch;
 use crate::base::naming::check_naming;
+use crate::base::sort::SortField;
 use crate::base::timestamp;
 use crate::record::Identifier;
 
@@ -357,6 +359,30 @@ impl KeyedEntity for User {
             }
         }
         merge_patch(target, patch)
+    }
+}
+
+/// A field by which users can be ordered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum UserSortField {
+    /// The id.
+    #[default]
+    Id,
+    /// The first name, then the last name.
+    Name,
+    /// The last name, then the first name.
+    LastName,
+    /// The e-mail address.
+    Email,
+}
+
+impl SortField for UserSortField {
+    const SCHEMA: &'static str = "UserSort";
+    const ALL: &'static [Self] = Self::VARIANTS;
+
+    fn key(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -18,8 +18,9 @@ use super::query::{QueryPairs, QueryReader};
 use crate::access::Action;
 use crate::base::fault::Faults;
 use crate::base::keyed::{DraftBatch, KeyedEntity as _, Refusal, parse_batch, parse_one};
+use crate::base::sort::{ListOrder, SortField, SortValue};
 use crate::base::{CursorCipher, CursorError, folded_words};
-use crate::store::{Collection, PageLimits, WriteError};
+use crate::store::{Collection, ListPart, PageLimits, WriteError};
 
 /// The maximum number of words of `q`. Each is a search in itself.
 const MAX_WORDS: usize = 32;
@@ -47,8 +48,9 @@ pub(super) async fn list<C: KeyedResource, A: Action>(caller: Caller<A>, pairs: 
     let query = pairs.reader();
     let listing = Listing::new(&caller, C::PATH, &pairs, &query).await?;
     let filter = C::read_filter(&query);
+    let order = read_order::<C::SortField>(&query);
     query.finish()?;
-    let mut after = listing.after()?;
+    let mut after = listing.after_values(C::sort_columns(order.field).len())?;
     let visible = C::visible(&caller)?;
     let mut writer = PageWriter::new(C::NAME, caller.app_state().limits());
     let mut more = true;
@@ -56,16 +58,33 @@ pub(super) async fn list<C: KeyedResource, A: Action>(caller: Caller<A>, pairs: 
         let limits = listing.piece_after(writer.len());
         let page = caller
             .store()
-            .list::<C>(caller.org(), &visible, &filter, after.as_deref(), limits)
+            .list::<C>(
+                caller.org(),
+                &visible,
+                &filter,
+                ListPart {
+                    order,
+                    after: after.as_deref(),
+                },
+                limits,
+            )
             .await?;
         more = page.more;
         let shown = writer.push_all(&page.items)?;
         if let Some(last) = page.items[..shown].last() {
-            after = Some(last.id_text().to_owned());
+            after = Some(C::sort_values(order.field, last));
         }
     }
-    let next = listing.next(more || writer.is_full(), after.as_deref())?;
+    let last = after.map(|values| serde_json::to_string(&values)).transpose();
+    let last = last.map_err(Problem::internal)?;
+    let next = listing.next(more || writer.is_full(), last.as_deref())?;
     writer.respond(next.as_deref(), &NoOthers {})
+}
+
+/// Reads `sort`. A list with one order does not have this parameter.
+fn read_order<F: SortField>(query: &QueryReader<'_>) -> ListOrder<F> {
+    let order = (F::ALL.len() > 1).then(|| query.value("sort"));
+    order.flatten().unwrap_or_default()
 }
 
 /// Answers GET of one element.
@@ -202,6 +221,23 @@ impl<'q> Listing<'q> {
     pub fn after(&self) -> Result<Option<String>, Problem> {
         let after = self.cursor.map(|text| self.cipher.decrypt_text(text)).transpose();
         Ok(after?)
+    }
+
+    /// The values after which the page begins, for a list whose order compares this number of values.
+    ///
+    /// # Errors
+    ///
+    /// 400, as [`Listing::after`], and for a cursor without such values.
+    fn after_values(&self, count: usize) -> Result<Option<Vec<SortValue>>, Problem> {
+        let Some(text) = self.after()? else {
+            return Ok(None);
+        };
+        let values: Vec<SortValue> = serde_json::from_str(&text).map_err(|_| CursorError)?;
+        let is_complete = values.len() == count;
+        is_complete
+            .then_some(values)
+            .map(Some)
+            .ok_or_else(|| CursorError.into())
     }
 
     /// The key after which the page begins, for a list with keys that are not texts.

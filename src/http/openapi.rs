@@ -2,7 +2,8 @@
 //!
 //! A resource file describes its operations. This module adds what follows from a rule: `answers` adds the problems,
 //! `bodies` the schemas of merge patches, NDJSON and the refusal of unknown members, `statements` the schemas of xAPI,
-//! `parameters` the forms of parameters, and `texts` divides the descriptions. A caller must be authenticated unless the operation declares otherwise.
+//! `parameters` the forms of parameters, and `texts` divides the descriptions. A caller must be authenticated unless the
+//! operation declares otherwise.
 
 mod answers;
 mod bodies;
@@ -19,7 +20,9 @@ use utoipa::openapi::{Components, OpenApi as Document};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::problem::{ProblemDocument, ProblemError};
+use super::v1::contents::ContentSort;
 use super::v1::log_parameters::{ContentReference, CustomFields, NewActivityScore, UserByEmail};
+use super::v1::users::UserSort;
 use super::{cmi5_fetch, docs, downloads, files, health, metrics, v1, xapi};
 use crate::directory::identity::AgentShape;
 use crate::log::Sort;
@@ -59,8 +62,8 @@ use crate::reports::schedule::ScheduleStatus;
         (name = "operation", description = "Health, metrics, this document.")
     ),
     components(schemas(
-        ProblemDocument, ProblemError, ScheduleStatus, Origin, Period, ResultFilter, Sort, UserByEmail,
-        ContentReference, NewActivityScore, AgentShape, CustomFields
+        ProblemDocument, ProblemError, ScheduleStatus, Origin, Period, ResultFilter, Sort, UserSort, ContentSort,
+        UserByEmail, ContentReference, NewActivityScore, AgentShape, CustomFields
     )),
     security(("token" = []), ("credential" = [])),
     modifiers(&Schemes)

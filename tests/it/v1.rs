@@ -33,6 +33,7 @@ mod schedules;
 mod scorm;
 mod search;
 mod sent_back;
+mod sorting;
 mod stream;
 mod subscriptions;
 mod summary;

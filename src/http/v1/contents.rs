@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 use crate::access::Action;
 use crate::access::permit::{ManageCatalogue, ReadCatalogue};
 use crate::base::keyed::BatchOutcome;
-use crate::catalogue::{Content, ContentFilter, ContentFormat, ContentInput, LearningType};
+use crate::base::sort::ListOrder;
+use crate::catalogue::{Content, ContentFilter, ContentFormat, ContentInput, ContentSortField, LearningType};
 use crate::http::auth::Caller;
 use crate::http::json::{Batch, JsonBody, MergePatch};
 use crate::http::keyed::{self, KeyedResource};
@@ -25,10 +26,13 @@ routes! {
     "/v1/contents/{id}" => { get: read_content, put: put_content, patch: patch_content },
 }
 
+/// The order of a list of contents.
+pub type ContentSort = ListOrder<ContentSortField>;
+
 /// A page of contents.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ContentList {
-    /// The contents, by id.
+    /// The contents, in the order of `sort`.
     pub contents: Vec<Content>,
     /// The next page; `null` on the last one.
     #[schema(required = true, example = json!(null))]
@@ -55,7 +59,7 @@ impl KeyedResource for Contents {
     }
 }
 
-/// List the catalogue, by id.
+/// List the catalogue, by id or by `sort`.
 ///
 /// The catalogue has registered contents, and contents that records name.
 #[utoipa::path(
@@ -70,6 +74,7 @@ impl KeyedResource for Contents {
         ("content_type" = Option<Vec<ContentFormat>>, Query, description = "Any of these content types."),
         ("tag" = Option<Vec<String>>, Query, description = "Any of these tags."),
         ("archived" = Option<bool>, Query, description = "Archived contents only, or those that are not."),
+        ("sort" = Option<ContentSort>, Query, description = "The order: `id` (default), `title` or `type`; with `-`, descending."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "The maximum number of contents of a page. Default: 50."),
         ("cursor" = Option<String>, Query, description = "From the last page's `next`."),
     ),

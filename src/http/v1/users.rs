@@ -11,8 +11,9 @@ use crate::access::permit::{ManageDirectory, MoveIdentifiers, ReadDirectory};
 use crate::access::{Action, Reach, Role};
 use crate::base::ids::{TeamId, UserId};
 use crate::base::keyed::BatchOutcome;
+use crate::base::sort::ListOrder;
 use crate::directory::identity::{IdentifierMove, parse_move};
-use crate::directory::{User, UserDraft, UserFilter, visible_users};
+use crate::directory::{User, UserDraft, UserFilter, UserSortField, visible_users};
 use crate::http::auth::Caller;
 use crate::http::json::{Batch, JsonBody, MergePatch};
 use crate::http::keyed::{self, KeyedResource};
@@ -28,10 +29,13 @@ routes! {
     "/v1/users/{id}/identifiers" => { post: move_identifiers },
 }
 
+/// The order of a list of users.
+pub type UserSort = ListOrder<UserSortField>;
+
 /// A page of users.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UserList {
-    /// The users, by id.
+    /// The users, in the order of `sort`.
     pub users: Vec<User>,
     /// The next page; `null` on the last one.
     #[schema(required = true, example = json!(null))]
@@ -72,7 +76,7 @@ impl KeyedResource for Users {
     }
 }
 
-/// List the users within the caller's reach, by id.
+/// List the users within the caller's reach, by id or by `sort`.
 ///
 /// Users outside the reach are not in the list. The next page is at `next`.
 #[utoipa::path(
@@ -90,6 +94,7 @@ impl KeyedResource for Users {
         ("group" = Option<Vec<String>>, Query, description = "Members of any of these groups."),
         ("manager" = Option<Vec<String>>, Query, description = "Direct reports of any of these users."),
         ("role" = Option<Vec<Role>>, Query, description = "Any of these roles of the directory."),
+        ("sort" = Option<UserSort>, Query, description = "The order: `id` (default), `name`, `last_name` or `email`; with `-`, descending."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "The maximum number of users of a page. Default: 50."),
         ("cursor" = Option<String>, Query, description = "From the last page's `next`."),
     ),

@@ -1,4 +1,5 @@
-//! The tables that hold rows of an organisation, from the catalogue of the database.
+//! The tables that hold rows of an organisation, from the catalogue of the database. Columns that the database computes
+//! are no part of an archive.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +48,7 @@ const POSTGRES_COLUMNS: &str = "SELECT c.table_name::text, c.column_name::text, 
          AND k.number = c.ordinal_position), 0) \
      FROM information_schema.columns c \
      JOIN information_schema.tables t USING (table_schema, table_name) \
-     WHERE c.table_schema = current_schema() AND t.table_type = 'BASE TABLE' \
+     WHERE c.table_schema = current_schema() AND t.table_type = 'BASE TABLE' AND c.is_generated = 'NEVER' \
      ORDER BY c.table_name COLLATE \"C\", c.ordinal_position";
 
 const SQLITE_COLUMNS: &str = "SELECT t.name, c.name, c.type, c.pk \

@@ -8,9 +8,13 @@ mod adoption;
 use std::collections::HashSet;
 
 use crate::base::clock::Timestamp;
+use crate::base::ids::OrgId;
+use crate::base::sort::{ORDERED_ID_CHARS, SortValue, ordering_text};
 use crate::base::{distinct_folded, fold, fold_if_different};
 use crate::catalogue::timeline::{Snapshots, history, set_demands};
-use crate::catalogue::{Content, ContentDraft, ContentFilter, ContentFormat, Demands, LearningType};
+use crate::catalogue::{
+    Content, ContentDraft, ContentFilter, ContentFormat, ContentSortField, Demands, LearningType,
+};
 
 use crate::store::db::changes::ResourceKind;
 use crate::store::db::columns::{IntoValue as _, columns, table_row};
@@ -24,7 +28,7 @@ use crate::store::ingest::demands::snapshots;
 use crate::store::ingest::persons::stamp_columns;
 
 use super::changes::{Resource, ResourceEffect};
-use super::keyed::{Change, Collection, Existing, Matched, Planned, WriteError, replace_details};
+use super::keyed::{Change, Collection, Existing, ListPart, Matched, Planned, WriteError, replace_details};
 
 /// `content_terms.kind` of a tag.
 pub(crate) const TAG: i16 = 1;
@@ -113,6 +117,7 @@ impl Collection for Contents {
     type Draft = ContentDraft;
     type Stored = StoredContent;
     type Filter = ContentFilter;
+    type SortField = ContentSortField;
     type Visible = ();
     type SelectedRow = SelectedContent;
     type WrittenRow = WrittenContent;
@@ -165,6 +170,29 @@ impl Collection for Contents {
             None => {}
         }
         Ok(())
+    }
+
+    /// An index has the beginning of an id, which can be a long IRI.
+    fn sort_columns(field: ContentSortField) -> &'static [&'static str] {
+        match field {
+            ContentSortField::Id => &["c.id_order", "c.id"],
+            ContentSortField::Title => &["c.title_order", "c.id_order", "c.id"],
+            ContentSortField::Type => &["c.type_order", "c.id_order", "c.id"],
+        }
+    }
+
+    fn sort_values(field: ContentSortField, content: &Content) -> Vec<SortValue> {
+        let first = match field {
+            ContentSortField::Id => None,
+            ContentSortField::Title => Some(SortValue::Text(ordering_text(content.title.as_deref()))),
+            ContentSortField::Type => {
+                let code = content.learning_type.map_or(i16::MAX, LearningType::code);
+                Some(SortValue::Number(code.into()))
+            }
+        };
+        let start: String = content.id.chars().take(ORDERED_ID_CHARS).collect();
+        let id = [SortValue::Text(start), content.id.as_str().into()];
+        first.into_iter().chain(id).collect()
     }
 
     fn push_ids(sql: &mut Sql, ids: Vec<String>) {
@@ -348,6 +376,19 @@ impl Collection for Contents {
             tx.invalidate_caches();
         }
         Ok(())
+    }
+}
+
+impl Store {
+    /// The plan of a page of all contents.
+    pub async fn explain_contents(
+        &self,
+        organisation: &OrgId,
+        part: ListPart<'_, ContentSortField>,
+    ) -> Result<Vec<String>, StoreError> {
+        let filter = ContentFilter::default();
+        self.explain_list::<Contents>(organisation, &(), &filter, part)
+            .await
     }
 }
 

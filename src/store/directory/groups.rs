@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::base::clock::Timestamp;
 use crate::base::fold;
 use crate::base::ids::GroupId;
+use crate::base::sort::{ById, SortValue};
 use crate::directory::{Group, GroupDraft, GroupFilter};
 
 use crate::store::db::changes::ResourceKind;
@@ -44,6 +45,7 @@ impl Collection for Groups {
     type Draft = GroupDraft;
     type Stored = Group;
     type Filter = GroupFilter;
+    type SortField = ById;
     type Visible = ();
     type SelectedRow = SelectedGroup;
     type WrittenRow = WrittenGroup;
@@ -65,6 +67,14 @@ impl Collection for Groups {
     ) -> Result<(), StoreError> {
         push_words(sql, "g.search", &filter.words);
         Ok(())
+    }
+
+    fn sort_columns(_field: ById) -> &'static [&'static str] {
+        &[Self::ID_COLUMN]
+    }
+
+    fn sort_values(_field: ById, element: &Group) -> Vec<SortValue> {
+        vec![element.id.as_str().into()]
     }
 
     fn stored(row: SelectedGroup) -> Existing<Self> {

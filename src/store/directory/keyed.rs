@@ -14,6 +14,7 @@ use crate::base::Page;
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
 use crate::base::keyed::{BatchOutcome, DraftBatch, KeyedDraft, KeyedEntity, Refusal};
+use crate::base::sort::{ListOrder, SortField, SortValue};
 
 use crate::store::db::changes::ResourceKind;
 use crate::store::db::columns::{FromRow, TableRow};
@@ -41,6 +42,8 @@ pub(crate) trait Collection: Sized + 'static {
     type Stored: PartialEq;
     /// The conditions of a list.
     type Filter;
+    /// The fields by which a list can be ordered: [`ById`](crate::base::sort::ById) if it has one order.
+    type SortField: SortField;
     /// The elements that a caller may read; `()` if every caller may read all.
     type Visible;
     /// The columns that are read.
@@ -79,6 +82,13 @@ pub(crate) trait Collection: Sized + 'static {
         sql: &mut Sql,
         filter: &Self::Filter,
     ) -> Result<(), StoreError>;
+
+    /// The columns that an order compares. Together they are different for each element. An index has them after the
+    /// organisation.
+    fn sort_columns(field: Self::SortField) -> &'static [&'static str];
+
+    /// The values of the element in these columns.
+    fn sort_values(field: Self::SortField, element: &Self::Entity) -> Vec<SortValue>;
 
     /// Narrows the query to the elements with these ids.
     fn push_ids(sql: &mut Sql, ids: Vec<String>) {
@@ -152,6 +162,15 @@ pub(crate) trait Collection: Sized + 'static {
     }
 }
 
+/// The order of a list, and where a part of it begins.
+#[derive(Debug, Clone, Copy)]
+pub struct ListPart<'p, F> {
+    /// The order.
+    pub order: ListOrder<F>,
+    /// The values of the element before the part, one for each column of the order; `None` for the beginning.
+    pub after: Option<&'p [SortValue]>,
+}
+
 /// A stored element with its key.
 pub(crate) struct Existing<C: Collection> {
     /// The key of its row.
@@ -207,31 +226,56 @@ impl Change {
 }
 
 impl Store {
-    /// A page of the visible elements, by id. It begins after the id `after`.
+    /// A page of the visible elements.
     pub(crate) async fn list<C: Collection>(
         &self,
         organisation: &OrgId,
         visible: &C::Visible,
         filter: &C::Filter,
-        after: Option<&str>,
+        part: ListPart<'_, C::SortField>,
         limits: PageLimits,
     ) -> Result<Page<C::Entity>, StoreError> {
         let Some(org) = self.organisation_key(organisation).await? else {
             return Ok(Page::empty());
         };
-        let mut sql = Sql::new(&C::select()).with(org);
-        C::push_visible(self, org, &mut sql, visible).await?;
-        C::push_filter(self, org, &mut sql, filter).await?;
-        if let Some(after) = after {
-            sql.push(" AND ").push(C::ID_COLUMN).push(" > ").bind(after);
-        }
-        sql.push(" ORDER BY ").push(C::ID_COLUMN);
+        let sql = self.select_list::<C>(org, visible, filter, part).await?;
         let rows: Page<C::SelectedRow> = self.db().fetch_page(sql, limits).await?;
         let mut page = rows.map(C::stored);
         if !page.items.is_empty() {
             C::load_details(&mut self.db(), org, self.clock().now(), &mut page.items).await?;
         }
         Ok(page.map(|element| element.stored.into()))
+    }
+
+    /// The query of a list, without a `LIMIT`.
+    async fn select_list<C: Collection>(
+        &self,
+        org: i64,
+        visible: &C::Visible,
+        filter: &C::Filter,
+        part: ListPart<'_, C::SortField>,
+    ) -> Result<Sql, StoreError> {
+        let mut sql = Sql::new(&C::select()).with(org);
+        C::push_visible(self, org, &mut sql, visible).await?;
+        C::push_filter(self, org, &mut sql, filter).await?;
+        push_order(&mut sql, C::sort_columns(part.order.field), part);
+        Ok(sql)
+    }
+
+    /// The plan of a page of 51 elements, which are all visible.
+    pub(super) async fn explain_list<C: Collection>(
+        &self,
+        organisation: &OrgId,
+        visible: &C::Visible,
+        filter: &C::Filter,
+        part: ListPart<'_, C::SortField>,
+    ) -> Result<Vec<String>, StoreError> {
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(Vec::new());
+        };
+        let mut sql = self.select_list::<C>(org, visible, filter, part).await?;
+        sql.push(" LIMIT ").bind(51_i64);
+        self.db().explain(sql).await
     }
 
     /// One element; `None` if it does not exist or is not visible.
@@ -333,6 +377,34 @@ impl Store {
             }
         }
     }
+}
+
+/// Orders the query by the columns, and lets it begin after the values of the part.
+fn push_order<F: SortField>(sql: &mut Sql, columns: &[&str], part: ListPart<'_, F>) {
+    let (comparison, direction) = if part.order.descending {
+        ("<", " DESC")
+    } else {
+        (">", "")
+    };
+    if let Some(after) = part.after {
+        // A comparison of rows walks the index from there on, also among many equal elements.
+        sql.push(&format!(" AND ({}) {comparison} (", columns.join(", ")));
+        for (number, value) in after.iter().enumerate() {
+            if number > 0 {
+                sql.push(", ");
+            }
+            match value {
+                SortValue::Number(number) => sql.bind(*number),
+                SortValue::Text(text) => sql.bind(text.as_str()),
+            };
+        }
+        sql.push(")");
+    }
+    let columns: Vec<_> = columns
+        .iter()
+        .map(|column| format!("{column}{direction}"))
+        .collect();
+    sql.push(" ORDER BY ").push(&columns.join(", "));
 }
 
 /// Writes one draft. Returns the element as it is then.

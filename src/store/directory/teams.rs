@@ -6,6 +6,7 @@ use crate::base::clock::Timestamp;
 use crate::base::fold;
 use crate::base::ids::TeamId;
 use crate::base::keyed::Refusal;
+use crate::base::sort::{ById, SortValue};
 use crate::directory::{Team, TeamDraft, TeamFilter};
 
 use crate::store::db::changes::ResourceKind;
@@ -47,6 +48,7 @@ impl Collection for Teams {
     type Draft = TeamDraft;
     type Stored = Team;
     type Filter = TeamFilter;
+    type SortField = ById;
     type Visible = ();
     type SelectedRow = SelectedTeam;
     type WrittenRow = WrittenTeam;
@@ -74,6 +76,14 @@ impl Collection for Teams {
                 .push(")");
         }
         Ok(())
+    }
+
+    fn sort_columns(_field: ById) -> &'static [&'static str] {
+        &[Self::ID_COLUMN]
+    }
+
+    fn sort_values(_field: ById, element: &Team) -> Vec<SortValue> {
+        vec![element.id.as_str().into()]
     }
 
     fn stored(row: SelectedTeam) -> Existing<Self> {

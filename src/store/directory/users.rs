@@ -12,8 +12,10 @@ use crate::base::fault::{Fault, Faults};
 use crate::base::fold;
 use crate::base::ids::{GroupId, OrgId, TeamId, UserId};
 use crate::base::keyed::Refusal;
+use crate::base::sort::{ListOrder, SortValue, ordering_text};
 use crate::directory::identity::{IdentifierMove, MoveStart, identifiers_of_email};
-use crate::directory::{Agent, User, UserDraft, UserFilter};
+use crate::directory::{Agent, User, UserDraft, UserFilter, UserSortField};
+use crate::log::row::full_name;
 use crate::record::Identifier;
 
 use crate::store::db::changes::ResourceKind;
@@ -28,7 +30,8 @@ use crate::store::ingest::claims::{Claim, ClaimStart};
 use crate::store::ingest::persons::read_identifier;
 
 use super::keyed::{
-    Collection, Existing, Matched, Planned, Tree, TreeKeys, WriteError, find_existing, find_keys, match_by_id,
+    Collection, Existing, ListPart, Matched, Planned, Tree, TreeKeys, WriteError, find_existing, find_keys,
+    match_by_id,
 };
 use super::reach::{push_members, push_users};
 
@@ -77,6 +80,9 @@ table_row! {
         deactivated_at: Option<Timestamp> = "deactivated_at",
         custom: Json<BTreeMap<String, String>> = "custom",
         search: String = "search",
+        name_order: String = "name_order",
+        last_name_order: String = "last_name_order",
+        email_order: String = "email_order",
     }
 }
 
@@ -93,6 +99,7 @@ impl Collection for Users {
     type Draft = UserDraft;
     type Stored = User;
     type Filter = UserFilter;
+    type SortField = UserSortField;
     type Visible = Reach;
     type SelectedRow = SelectedUser;
     type WrittenRow = WrittenUser;
@@ -150,6 +157,20 @@ impl Collection for Users {
             sql.push(" AND u.role").any_of(roles);
         }
         Ok(())
+    }
+
+    fn sort_columns(field: UserSortField) -> &'static [&'static str] {
+        match field {
+            UserSortField::Id => &["u.id"],
+            UserSortField::Name => &["u.name_order", "u.id"],
+            UserSortField::LastName => &["u.last_name_order", "u.id"],
+            UserSortField::Email => &["u.email_order", "u.id"],
+        }
+    }
+
+    fn sort_values(field: UserSortField, user: &User) -> Vec<SortValue> {
+        let text = order_text(field, user).map(SortValue::Text);
+        text.into_iter().chain([user.id.as_str().into()]).collect()
     }
 
     fn stored(row: SelectedUser) -> Existing<Self> {
@@ -249,6 +270,9 @@ impl Collection for Users {
             org,
             key: element.key,
             search: search_text(&user),
+            name_order: order_text(UserSortField::Name, &user).unwrap_or_default(),
+            last_name_order: order_text(UserSortField::LastName, &user).unwrap_or_default(),
+            email_order: order_text(UserSortField::Email, &user).unwrap_or_default(),
             manager: user
                 .manager
                 .as_ref()
@@ -372,6 +396,17 @@ fn search_text(user: &User) -> String {
     fold(&facts.join("\n"))
 }
 
+/// The text by which the field orders a user; `None` for the id.
+fn order_text(field: UserSortField, user: &User) -> Option<String> {
+    let (first, last) = (user.first_name.as_deref(), user.last_name.as_deref());
+    match field {
+        UserSortField::Id => None,
+        UserSortField::Name => Some(ordering_text(full_name(first, last).as_deref())),
+        UserSortField::LastName => Some(ordering_text(full_name(last, first).as_deref())),
+        UserSortField::Email => Some(ordering_text(user.email.as_deref())),
+    }
+}
+
 /// A fault at a member of the draft with that number.
 fn fault(index: usize, member: &str, detail: String) -> Fault {
     Fault {
@@ -390,7 +425,23 @@ impl Store {
         after: Option<&str>,
         limits: PageLimits,
     ) -> Result<Page<User>, StoreError> {
-        self.list::<Users>(organisation, reach, filter, after, limits)
+        let after = after.map(|id| [SortValue::from(id)]);
+        let part = ListPart {
+            order: ListOrder::default(),
+            after: after.as_ref().map(<[_; 1]>::as_slice),
+        };
+        self.list::<Users>(organisation, reach, filter, part, limits)
+            .await
+    }
+
+    /// The plan of a page of all users.
+    pub async fn explain_users(
+        &self,
+        organisation: &OrgId,
+        part: ListPart<'_, UserSortField>,
+    ) -> Result<Vec<String>, StoreError> {
+        let (reach, filter) = (Reach::Organisation, UserFilter::default());
+        self.explain_list::<Users>(organisation, &reach, &filter, part)
             .await
     }
 

@@ -539,9 +539,9 @@ fn caches_of_all_connections_have_one_limit() {
         let caller = caller(&process);
         caller.put("/v1/users/ada", &json!({"first_name": "Ada"})).await.expect(201);
         let users = format!(
-            "INSERT INTO users (org, key, id, role, active, custom, search) \
+            "INSERT INTO users (org, key, id, role, active, custom, search, name_order, last_name_order, email_order) \
              SELECT (SELECT org FROM users LIMIT 1), 1000000 + n, 'u' || n, 'learner', true, '{{}}', \
-             hex(randomblob(1500)) FROM ({})",
+             hex(randomblob(1500)), '1', '1', '1' FROM ({})",
             database.series(8_000)
         );
         database.execute(&users).await;

@@ -20,10 +20,12 @@ const ROWS_EACH: u32 = 5;
 /// The copies have keys from 1,000,000 and 2,000,000. One of ten is a report of `bo`. One of ten has only
 /// completions, three of ten only starts, one of ten both, and the others nothing.
 const COPIES: [&str; 4] = [
-    "INSERT INTO users (org, key, id, first_name, role, manager, active, custom, search) \
+    "INSERT INTO users (org, key, id, first_name, role, manager, active, custom, search, \
+     name_order, last_name_order, email_order) \
      SELECT u.org, 1000000 + s.n, 'u' || s.n, u.first_name, u.role, \
      CASE WHEN s.n % 10 = 0 THEN (SELECT b.key FROM users b WHERE b.id = 'bo') END, \
-     s.n % 50 <> 0, u.custom, u.search FROM users u CROSS JOIN {series} s WHERE u.id = 'eve'",
+     s.n % 50 <> 0, u.custom, u.search, \
+     u.name_order, u.last_name_order, u.email_order FROM users u CROSS JOIN {series} s WHERE u.id = 'eve'",
     "INSERT INTO persons (org, key, kind, digest, value, valid_from, name, named_at, named_by, tracked, user_key, deactivated, moving) \
      SELECT p.org, 2000000 + s.n, p.kind, {digest}, p.value, p.valid_from, p.name, p.named_at, p.named_by, p.tracked, 1000000 + s.n, \
      s.n % 50 = 0, p.moving FROM persons p CROSS JOIN {series} s WHERE p.kind = 4 AND p.user_key = (SELECT u.key FROM users u WHERE u.id = 'eve')",
