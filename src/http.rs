@@ -421,14 +421,19 @@ impl AppState {
     }
 }
 
+/// [`AppState::base_path`] of an application without a state: that of a server that waits for its database.
+#[derive(Debug, Clone)]
+pub struct BasePath(pub String);
+
 /// Returns [`AppState::base_path`] of the application that a request came to.
 pub fn base_path_of(request: &HttpRequest) -> &str {
     let app_state = request.app_data::<Data<AppState>>();
-    app_state.map_or("", |app_state| app_state.base_path())
+    let waiting = || request.app_data::<BasePath>().map_or("", |base| base.0.as_str());
+    app_state.map_or_else(waiting, |app_state| app_state.base_path())
 }
 
 /// Returns the path of an absolute address without query: `/lrs` of `https://example.org/lrs`.
-fn path_of_address(address: &str) -> &str {
+pub fn path_of_address(address: &str) -> &str {
     let after_scheme = address.find("://").map_or(0, |colon| colon + 3);
     let rest = address.get(after_scheme..).unwrap_or_default();
     let path = rest.find('/').and_then(|slash| rest.get(slash..));

@@ -159,8 +159,9 @@ fn api(settings: &ServerSettings, listener: TcpListener, app_state: Data<AppStat
         .max_concurrent_connections(settings.max_connections)
         .shutdown_timeout(settings.shutdown_timeout.as_secs())
         .disable_signals();
+    let base_path = app_state.base_path().to_owned();
     let application = move || http::application(app_state.clone());
-    Ok(listen::listen(server, listener, settings.deadlines, application)?.run())
+    Ok(listen::listen(server, listener, settings.deadlines, &base_path, application)?.run())
 }
 
 /// The server of the separate socket: metrics and health, without the API.
@@ -173,13 +174,14 @@ fn monitoring(
         .workers(1)
         .shutdown_timeout(1)
         .disable_signals();
+    let base_path = app_state.base_path().to_owned();
     let application = move || {
         App::new()
             .app_data(app_state.clone())
             .configure(metrics::routes)
             .configure(health::routes)
     };
-    Ok(listen::listen(server, listener, settings.deadlines, application)?.run())
+    Ok(listen::listen(server, listener, settings.deadlines, &base_path, application)?.run())
 }
 
 /// Waits until `shutdown` is ready. Then the server reports that it is not ready, serves during the delay, and

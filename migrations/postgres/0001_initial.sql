@@ -872,6 +872,8 @@ CREATE TABLE subscriptions (
     PRIMARY KEY (org, key)
 );
 CREATE UNIQUE INDEX subscriptions_id ON subscriptions (org, id);
+-- The subscriptions of all organisations with a delivery that is tried again, for the metric of the backlog.
+CREATE INDEX subscriptions_retry ON subscriptions (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
 
 -- The deliveries of subscriptions. `number` counts those of one subscription.
 --   webhook_id         the id that the receiver gets; the same for the same change

@@ -10,7 +10,7 @@ use crate::access::credential::{BootstrapCredential, SecretHash};
 use crate::access::{KeyConfig, Scopes, TokenKeys};
 use crate::cli::{CliError, check_schema, open_store};
 use crate::config::{MailArgs, ServeSettings};
-use crate::http::AppState;
+use crate::http::{AppState, path_of_address};
 use crate::reports::sender::{Sender, SenderOptions};
 use crate::server::{self, Listeners};
 use crate::store::{Store, StoreError, StoredCredential};
@@ -120,7 +120,8 @@ async fn open_reachable_store(
             opened = reopen => Some(opened),
         }
     };
-    let opened = server::answer_until(&settings.server_settings(), listeners, opened).await?;
+    let base_path = settings.mail.public_url.as_deref().map_or("", path_of_address);
+    let opened = server::answer_until(&settings.server_settings(), listeners, base_path, opened).await?;
     if opened.is_some() {
         tracing::info!("the database answers");
     }

@@ -256,8 +256,8 @@ async fn refuse_readiness(request: HttpRequest) -> Answer {
     Obstacle::of_everything(waiting_problem()).into_response(&request)
 }
 
-async fn refuse_while_waiting() -> Answer {
-    Err(waiting_problem())
+async fn refuse_while_waiting(request: HttpRequest) -> HttpResponse {
+    waiting_problem().to_response(base_path_of(&request), None)
 }
 
 /// Checks that the database answers with the schema of this version.

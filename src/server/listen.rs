@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::body::MessageBody;
@@ -33,11 +34,13 @@ const UNSENT_BYTES: u32 = 32 * 1024;
 #[cfg(target_os = "linux")]
 const SEGMENT_BYTES: u32 = 8960;
 
-/// Adds a listener to a server. `application` makes the application of each worker.
+/// Adds a listener to a server. `base_path` is the path of the public address, and `application` makes the application of
+/// each worker.
 pub fn listen<F, I, S, B>(
     builder: ServerBuilder,
     listener: TcpListener,
     deadlines: Deadlines,
+    base_path: &str,
     application: F,
 ) -> io::Result<ServerBuilder>
 where
@@ -54,10 +57,12 @@ where
     let address = listener.local_addr()?;
     set_options(&listener);
     let shutdown = builder.graceful_shutdown_signal();
+    let base_path: Arc<str> = base_path.into();
     let by_address = AddressLimit::new(deadlines.connections_per_address);
     builder.listen(format!("rollbook-{address}"), listener, move || {
         let shutdown = shutdown.clone();
         let by_address = by_address.clone();
+        let base_path = Arc::clone(&base_path);
         let application = application()
             .into_factory()
             .map_err(|error| error.into().error_response());
@@ -77,7 +82,7 @@ where
             })
             .finish(track_requests(application));
         fn_service(move |socket: TcpStream| {
-            let stream = open_stream(socket, deadlines, &by_address);
+            let stream = open_stream(socket, deadlines, &base_path, &by_address);
             async move {
                 let stream = stream?;
                 let peer = stream.peer_address();
@@ -92,6 +97,7 @@ where
 fn open_stream(
     socket: TcpStream,
     deadlines: Deadlines,
+    base_path: &Arc<str>,
     by_address: &AddressLimit,
 ) -> Result<DeadlineStream, DispatchError> {
     let address = socket
@@ -101,7 +107,12 @@ fn open_stream(
         tracing::debug!("an address has too many connections; a new one is closed");
         return Err(DispatchError::Io(io::ErrorKind::ConnectionRefused.into()));
     };
-    Ok(DeadlineStream::new(socket, deadlines, permit))
+    Ok(DeadlineStream::new(
+        socket,
+        deadlines,
+        Arc::clone(base_path),
+        permit,
+    ))
 }
 
 /// Sets the options that the connections of the listener inherit. Without them, a slow client is noticed later.

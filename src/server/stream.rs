@@ -9,6 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ use crate::http::problem::{Code, PROBLEM_JSON, Problem};
 pub struct DeadlineStream {
     socket: TcpStream,
     deadlines: Deadlines,
+    /// The path of the public address, with which the type of a problem begins.
+    base_path: Arc<str>,
     phase: Rc<Phase>,
     /// One timer for reading and writing: the server never waits for both.
     timer: Option<Pin<Box<Sleep>>>,
@@ -43,11 +46,12 @@ pub struct DeadlineStream {
 
 impl DeadlineStream {
     /// The stream of a socket.
-    pub fn new(socket: TcpStream, deadlines: Deadlines, permit: AddressPermit) -> Self {
+    pub fn new(socket: TcpStream, deadlines: Deadlines, base_path: Arc<str>, permit: AddressPermit) -> Self {
         ::metrics::gauge!(metrics::OPEN_CONNECTIONS).increment(1.0);
         Self {
             socket,
             deadlines,
+            base_path,
             phase: Rc::new(Phase::new(Instant::now())),
             timer: None,
             is_unflushed: false,
@@ -93,7 +97,8 @@ impl DeadlineStream {
     fn end_reading(&mut self, waiting: Waiting) {
         if waiting == Waiting::Head {
             // The answer is lost if the socket takes no bytes. The connection closes in any case.
-            let _ = self.socket.try_write(&slow_head_answer(self.deadlines.head));
+            let answer = slow_head_answer(self.deadlines.head, &self.base_path);
+            let _ = self.socket.try_write(&answer);
         }
         tracing::debug!(?waiting, "a client was too slow; its connection is closed");
     }
@@ -132,12 +137,12 @@ fn full_allowance(deadlines: &Deadlines) -> Duration {
 }
 
 /// The answer to a client that sends a head too slowly.
-fn slow_head_answer(limit: Duration) -> Vec<u8> {
+fn slow_head_answer(limit: Duration, base_path: &str) -> Vec<u8> {
     let detail = format!(
         "the headers of the request arrived too slowly; they may take {} seconds",
         limit.as_secs()
     );
-    let document = Problem::new(Code::RequestTimeout, detail).to_document("", None);
+    let document = Problem::new(Code::RequestTimeout, detail).to_document(base_path, None);
     let body = serde_json::to_string(&document).unwrap_or_default();
     format!(
         "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: {PROBLEM_JSON}\r\n\

@@ -7,9 +7,10 @@ use actix_web::App;
 use futures_util::future::join_all;
 
 use super::{Listeners, ServerSettings, listen};
-use crate::http::health;
+use crate::http::{BasePath, health};
 
-/// Answers requests with 503 until `ready` has ended, and returns its result. The process is alive and not ready.
+/// Answers requests with 503 until `ready` has ended, and returns its result. The process is alive and not ready. `base_path`
+/// is the path of the public address.
 ///
 /// # Errors
 ///
@@ -17,6 +18,7 @@ use crate::http::health;
 pub async fn answer_until<T>(
     settings: &ServerSettings,
     listeners: &Listeners,
+    base_path: &str,
     ready: impl Future<Output = T>,
 ) -> io::Result<T> {
     let sockets = [Some(&listeners.api), listeners.metrics.as_ref()];
@@ -26,8 +28,22 @@ pub async fn answer_until<T>(
             .workers(1)
             .shutdown_timeout(1)
             .disable_signals();
-        let application = || App::new().configure(health::waiting_routes);
-        servers.push(listen::listen(server, socket.try_clone()?, settings.deadlines, application)?.run());
+        let base = BasePath(base_path.to_owned());
+        let application = move || {
+            App::new()
+                .app_data(base.clone())
+                .configure(health::waiting_routes)
+        };
+        servers.push(
+            listen::listen(
+                server,
+                socket.try_clone()?,
+                settings.deadlines,
+                base_path,
+                application,
+            )?
+            .run(),
+        );
     }
     let handles: Vec<_> = servers.iter().map(Server::handle).collect();
     let serving = tokio::spawn(join_all(servers));

@@ -34,7 +34,6 @@ const NOT_ON_THE_PAGE: &[(&str, &str)] = &[
     ("get", "/v1/groups/{id}"),
     ("put", "/v1/groups/{id}"),
     ("patch", "/v1/groups/{id}"),
-    ("get", "/v1/contents"),
     ("post", "/v1/contents/batch"),
     ("get", "/v1/contents/{id}"),
     ("put", "/v1/contents/{id}"),

@@ -14,7 +14,7 @@ pub enum StoreError {
     #[error("the database must be given as `sqlite:PATH` or `postgres://user:password@host/name`")]
     UnknownDatabase,
     /// No connection could be made.
-    #[error("the connection to the database failed: {0}")]
+    #[error("the connection to the database failed: {0}{hint}", hint = login_hint(.0))]
     Connect(#[source] sqlx::Error),
     /// The database cannot be reached, or does not take connections yet.
     #[error("the database at {address} cannot be reached: {cause}")]
@@ -259,6 +259,15 @@ impl From<sqlx::Error> for StoreError {
             },
             Failure::Permanent => Self::Database(error),
         }
+    }
+}
+
+/// What to change if the database refuses the user or the password (the class 28 of SQLSTATE).
+fn login_hint(error: &sqlx::Error) -> &'static str {
+    let code = error.as_database_error().and_then(|error| error.code());
+    match code.is_some_and(|code| code.len() == 5 && code.starts_with("28")) {
+        true => "; check the user and the password in ROLLBOOK_DATABASE",
+        false => "",
     }
 }
 

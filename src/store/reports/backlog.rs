@@ -30,10 +30,29 @@ impl Store {
     pub async fn measure_backlog(&self) -> Result<(), StoreError> {
         let now: Timestamp = self.clock().now();
         for (kind, due) in DUE {
-            let text = format!("SELECT count(*) FROM (SELECT 1 AS one FROM {due} LIMIT {MOST}) AS waiting");
-            let count = self.db().count(Sql::new(&text).with(now.micros())).await?;
+            let count = self.db().count(count_due(due, now)).await?;
             metrics::gauge!(BACKLOG, "kind" => kind).set(count as f64);
         }
         Ok(())
     }
+
+    /// The plans of the queries for the metrics, by `kind`.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn explain_backlog(&self) -> Result<Vec<(&'static str, Vec<String>)>, StoreError> {
+        let now = self.clock().now();
+        let mut plans = Vec::new();
+        for (kind, due) in DUE {
+            plans.push((kind, self.db().explain(count_due(due, now)).await?));
+        }
+        Ok(plans)
+    }
+}
+
+/// Counts what is due, up to [`MOST`].
+fn count_due(due: &str, now: Timestamp) -> Sql {
+    let text = format!("SELECT count(*) FROM (SELECT 1 AS one FROM {due} LIMIT {MOST}) AS waiting");
+    Sql::new(&text).with(now.micros())
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use crate::support::builders::{activity, content, user};
 use crate::support::http::Caller;
-use crate::support::{TestServer, apply, both_databases};
+use crate::support::{Database, TestServer, apply, both_databases};
 
 /// The samples of the metrics by name and labels.
 async fn samples(caller: &Caller) -> BTreeMap<String, f64> {
@@ -68,4 +70,31 @@ async fn what_the_server_does_is_measured(server: &TestServer) {
         assert!(after.contains_key(name), "{name}: {after:?}");
     }
     assert!(!after.keys().any(|name| name.contains("acme")), "no label names an organisation");
+}
+
+/// Copies of the only subscription. None has a delivery that is tried again.
+const SUBSCRIPTIONS: &str = "\
+    INSERT INTO subscriptions (org, key, id, name, url, filter, format, active, place, version, created_by, created_at, \
+        updated_at) \
+    SELECT s.org, 1000 + n.n, {id}, s.name, s.url, s.filter, s.format, s.active, s.place, s.version, s.created_by, \
+        s.created_at, s.updated_at \
+    FROM subscriptions s CROSS JOIN ({series}) AS n";
+
+#[apply(both_databases)]
+async fn backlog_of_subscriptions_is_counted_by_an_index(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let one = json!({"name": "one", "url": "https://receiver.example.org/hooks"});
+    admin.post("/v1/subscriptions", &one).await.expect(201);
+    let id = server.database().random_id();
+    let series = format!("SELECT n FROM ({}) AS numbers", server.database().series(2_000));
+    server.database().execute(&SUBSCRIPTIONS.replace("{id}", id).replace("{series}", &series)).await;
+    // PostgreSQL has statistics soon after the first rows. SQLite has none unless an operator asks for them.
+    if matches!(server.database(), Database::Postgres { .. }) {
+        server.database().execute("VACUUM ANALYZE").await;
+    }
+    let plans = server.store.explain_backlog().await.expect("plans");
+    let (_, plan) = plans.iter().find(|(kind, _)| *kind == "subscriptions").expect("a plan");
+    assert!(plan.iter().any(|line| line.contains("subscriptions_retry")), "{plan:#?}");
+    let counted = samples(&admin).await;
+    assert_eq!(counted.get("rollbook_backlog{kind=\"subscriptions\"}"), Some(&0.0));
 }

@@ -1,5 +1,6 @@
 //! A server that reads from a real streaming replica (`ROLLBOOK_DATABASE_READ`).
 
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rollbook::base::clock::Timestamp;
@@ -9,8 +10,9 @@ use sqlx::{Connection as _, PgConnection};
 use crate::support::builders::{activity, content, mailbox, statement, user};
 use crate::support::helpers::Helper;
 use crate::support::http::Caller;
+use crate::support::process::{Process, serve, serve_at};
 use crate::support::records::{COMPLETED, STATEMENTS};
-use crate::support::server::{ORG, run};
+use crate::support::server::{ORG, SECRET, run, run_with_database, sign};
 use crate::support::{Database, TestServer};
 
 /// The number of reads that went to this database, by the metrics.
@@ -122,4 +124,58 @@ fn reads_go_on_when_the_replica_ends() {
         }
         assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
     });
+}
+
+/// A server of which the database itself is a standby: what a fail-over leaves behind, or a wrong address.
+async fn check_standby(database: &Database) {
+    drop(Process::start(serve(database)));
+    let standby = database.replica_url().expect("a replica");
+    wait_for_schema(&standby).await;
+    let mut command = serve_at(&standby);
+    let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+    command = Command::new(command.get_program());
+    // A standby cannot be migrated.
+    command.args(arguments.iter().filter(|argument| *argument != "--migrate"));
+    command.env("ROLLBOOK_JWT_SECRET", SECRET).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let process = tokio::task::spawn_blocking(move || Process::start(command)).await;
+    let process = process.expect("a server on a standby starts");
+    let claims = json!({"sub": "root", "org": ORG, "role": "admin", "exp": 4_000_000_000_i64});
+    let caller = Caller::anonymous(reqwest::Client::new(), process.base.clone()).with_token(&sign(&claims));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let answer = caller.get("/health/ready").await;
+        let state = answer.json();
+        if (answer.status, &state["writes"], &state["reads"]) == (503, &json!("read-only"), &json!("ok")) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{state}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let reads = caller.get("/health/ready?for=reads").await.expect(200).json();
+    assert_eq!((&reads["reads"], &reads["writes"]), (&json!("ok"), &json!("read-only")));
+    let refused = caller.put("/v1/users/low", &user("low")).await.expect(503).json();
+    assert_eq!(refused["code"], "unavailable", "{refused}");
+    caller.get("/v1/activities").await.expect(200);
+}
+
+/// Waits until the standby has the schema of its primary.
+async fn wait_for_schema(standby: &str) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Ok(mut connection) = PgConnection::connect(standby).await {
+            let found = sqlx::raw_sql("SELECT 1 FROM subscriptions").execute(&mut connection).await;
+            if found.is_ok() {
+                return;
+            }
+        }
+        assert!(Instant::now() < deadline, "the standby does not follow");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[test]
+fn server_on_a_standby_is_ready_for_reads_only() {
+    if let Some(replica) = Helper::replica() {
+        run_with_database(Database::postgres().with_replica(replica.address), check_standby);
+    }
 }

@@ -171,3 +171,25 @@ fn keys_are_loaded_again_at_a_hangup_on_sqlite() {
 fn keys_are_loaded_again_at_a_hangup_on_postgres() {
     check_reload(Database::postgres());
 }
+
+/// A wrong password will not become right by waiting, so that the server ends and says the reason.
+#[test]
+fn wrong_password_of_the_database_is_said_in_one_line() {
+    run_with_database(Database::postgres(), async |database: &Database| {
+        let url = database.url();
+        let (before, host) = url.split_once('@').expect("a user and a host");
+        let (user, password) = before.rsplit_once(':').expect("a password");
+        let wrong = format!("{user}:not-{password}@{host}");
+        for arguments in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate"]] {
+            let output = run_command(arguments, &[("ROLLBOOK_DATABASE", &wrong)]);
+            let text = error_text(&output);
+            assert_eq!(output.status.code(), Some(1), "{arguments:?}: {text}");
+            let reasons: Vec<_> = text.lines().filter(|line| line.contains("password")).collect();
+            assert!(
+                matches!(reasons.as_slice(), [one] if one.contains("ROLLBOOK_DATABASE")),
+                "{arguments:?}: {text}"
+            );
+            assert!(!text.contains(password), "{arguments:?}: {text}");
+        }
+    });
+}

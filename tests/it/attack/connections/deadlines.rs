@@ -302,3 +302,21 @@ async fn address_has_at_most_its_number_of_connections(database: &Database) {
     tokio::time::sleep(Duration::from_millis(300)).await;
     admin_of(&process).get("/v1/organisation").await.expect(200);
 }
+
+#[apply(both_databases)]
+async fn answer_to_a_slow_head_names_its_problem_below_the_public_address(database: &Database) {
+    for (public_url, base_path) in
+        [("https://lrs.example.org/a/rollbook/", "/a/rollbook"), ("https://lrs.example.org", "")]
+    {
+        let process =
+            start(database, &[("ROLLBOOK_HEADER_TIMEOUT", "1"), ("ROLLBOOK_PUBLIC_URL", public_url)]);
+        let mut stream = connect(&process.base).await;
+        send(&mut stream, "GET /v1/organisation HT").await;
+        let (answer, is_closed) = read_until_closed(&mut stream, CLOSED_WITHIN).await;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| serde_json::from_str(body));
+        let problem: serde_json::Value = body.expect("a head and a body").expect("JSON");
+        assert!(is_closed && answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        assert_eq!(problem["type"], format!("{base_path}/docs/problems#request-timeout"), "{answer}");
+    }
+}
