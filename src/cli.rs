@@ -15,6 +15,7 @@ pub mod rebuild;
 pub mod serve;
 pub mod settings_reference;
 pub mod token;
+pub mod views;
 
 use std::io;
 use std::path::PathBuf;
@@ -47,6 +48,8 @@ pub enum Command {
     Demo(demo::Demo),
     /// Migrate the database's schema to this version
     Migrate(migrate::Migrate),
+    /// Print the SQL views for BI tools
+    Views(views::Views),
     /// Create a token for tests, signed with ROLLBOOK_JWT_SECRET
     Token(token::Token),
     /// Create, list and revoke credentials of integrations
@@ -161,6 +164,7 @@ impl Cli {
             Command::Serve(command) => command.run().await,
             Command::Demo(command) => command.run().await,
             Command::Migrate(command) => command.run().await,
+            Command::Views(command) => command.run().await,
             Command::Token(command) => command.run(),
             Command::Credential(command) => command.run().await,
             Command::Rebuild(command) => command.run().await,

@@ -52,6 +52,7 @@ pub use activity_log::progress::{ContentProgress, PeopleCounts, PersonStatus, Pr
 pub use activity_log::rows::{BriefRow, Detail};
 pub use activity_log::scorm::{IdleAttempt, ScormLearner, ScormPackage, StoredAttempt};
 pub use activity_log::timeline::TimelineRequest;
+pub use activity_log::views::ViewSet;
 pub use cmi5::{Cmi5Launch, Fetched, LaunchWaiveRefusal};
 pub use db::blobs::{Blob, BlobKey, Spool, SpoolError};
 pub use db::changes::ChangePage;

@@ -20,3 +20,4 @@ pub(crate) mod rows;
 pub(crate) mod scorm;
 pub(crate) mod summary;
 pub(crate) mod timeline;
+pub(crate) mod views;

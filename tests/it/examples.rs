@@ -1,5 +1,6 @@
 //! Tests that run the examples.
 
+mod bi;
 mod deploy;
 mod frontend;
 mod schemathesis;

@@ -18,6 +18,7 @@ mod pooler;
 mod replica;
 mod start;
 mod waiting;
+mod views;
 
 const KEY: &str = "integration";
 const SECRET: &str = "a-secret-of-a-test-with-enough-length";
