@@ -81,6 +81,9 @@ pub enum CliError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The views for BI tools cannot be installed.
+    #[error(transparent)]
+    Views(#[from] store::ViewsError),
     /// The file of an SQLite database cannot be opened.
     #[error("the database file {path}: {source}", path = .path.display())]
     DatabaseFile {

@@ -10,7 +10,7 @@
 //! | `directory` | users, teams, groups, contents, organisations, credentials; the persons that a reach covers |
 //! | `lrs` | statements, documents, definitions, agents, attachments |
 //! | `cmi5` | launches, waivers and abandoned sessions of cmi5 |
-//! | `activity_log` | the log, summary, facets, progress, timeline, notes, completions, answers, attempts |
+//! | `activity_log` | the log, summary, facets, progress, timeline, notes, completions, answers, attempts, views for BI tools |
 //! | `reports` | saved reports, schedules, runs, deliveries, keys |
 //! | `imports` | bulk imports: their bytes, progress, rejected rows and workers |
 //! | `archive` | all rows of an organisation, to move it to another database |
@@ -52,7 +52,7 @@ pub use activity_log::progress::{ContentProgress, PeopleCounts, PersonStatus, Pr
 pub use activity_log::rows::{BriefRow, Detail};
 pub use activity_log::scorm::{IdleAttempt, ScormLearner, ScormPackage, StoredAttempt};
 pub use activity_log::timeline::TimelineRequest;
-pub use activity_log::views::ViewSet;
+pub use activity_log::views::{ViewSchema, ViewSet, ViewsError};
 pub use cmi5::{Cmi5Launch, Fetched, LaunchWaiveRefusal};
 pub use db::blobs::{Blob, BlobKey, Spool, SpoolError};
 pub use db::changes::ChangePage;

@@ -2,9 +2,10 @@
 
 use clap::Args;
 
-use crate::cli::{CliError, open_store};
+use crate::base::ids::OrgId;
+use crate::cli::{CliError, open_store, views};
 use crate::config::DatabaseArgs;
-use crate::store::{SchemaState, Store};
+use crate::store::SchemaState;
 
 /// The arguments of `rollbook migrate`.
 #[derive(Debug, Args)]
@@ -15,6 +16,12 @@ pub struct Migrate {
     /// Also create or replace the SQL views for BI tools, see docs/bi.md
     #[arg(long)]
     pub views: bool,
+    /// Only the views of this organisation, on PostgreSQL. All organisations are the default
+    #[arg(long = "org", value_name = "ID", requires = "views")]
+    pub organisation: Option<OrgId>,
+    /// Also let this role of PostgreSQL read the views of the organisation
+    #[arg(long, value_name = "NAME", requires = "organisation")]
+    pub role: Option<String>,
 }
 
 impl Migrate {
@@ -34,24 +41,12 @@ impl Migrate {
             SchemaState::Ahead { found, needed } => Err(CliError::SchemaAhead { found, needed }),
         };
         let outcome = match outcome {
-            Ok(()) if self.views => install_views(&store).await,
+            Ok(()) if self.views => {
+                views::install(&store, self.organisation.as_ref(), self.role.as_deref()).await
+            }
             outcome => outcome,
         };
         store.close().await;
         outcome
     }
-}
-
-/// Installs the views of all organisations.
-async fn install_views(store: &Store) -> Result<(), CliError> {
-    for set in store.bi_views(None).await? {
-        store.install_bi_views(&set).await?;
-        match (&set.organisation, &set.schema) {
-            (Some(organisation), Some(schema)) => {
-                println!("Installed the views of the organisation {organisation} in the schema {schema}.");
-            }
-            _ => println!("Installed the views, with names that begin with `bi_`."),
-        }
-    }
-    Ok(())
 }

@@ -5,9 +5,9 @@ use std::io::{self, Write as _};
 use clap::Args;
 
 use crate::base::ids::OrgId;
-use crate::cli::{CliError, open_migrated_store};
+use crate::cli::{CliError, open_existing_store};
 use crate::config::DatabaseArgs;
-use crate::store::ViewSet;
+use crate::store::{Store, ViewSchema, ViewSet};
 
 /// The arguments of `rollbook views`.
 #[derive(Debug, Args)]
@@ -15,7 +15,7 @@ pub struct Views {
     /// The database.
     #[command(flatten)]
     pub database: DatabaseArgs,
-    /// Only the views of this organisation. All organisations are the default
+    /// Only the views of this organisation, on PostgreSQL. All organisations are the default
     #[arg(long = "org", value_name = "ID")]
     pub organisation: Option<OrgId>,
     /// Also print the rights that this role of PostgreSQL needs, for one organisation
@@ -26,37 +26,83 @@ pub struct Views {
 impl Views {
     /// Prints the statements. Nothing is changed.
     pub async fn run(self) -> Result<(), CliError> {
-        let organisation = self.organisation;
-        let store = open_migrated_store(&self.database).await?;
-        let sets = store.bi_views(organisation.as_ref()).await;
+        let store = open_existing_store(&self.database).await?;
+        let printed = print(&store, self.organisation.as_ref(), self.role.as_deref()).await;
         store.close().await;
-        let sets = sets?;
-        if let (Some(organisation), []) = (&organisation, sets.as_slice()) {
-            return Err(CliError::Refused(format!(
-                "the organisation `{organisation}` does not exist; it is created by its first write"
-            )));
-        }
-        let mut text = String::new();
-        for set in &sets {
-            push_statements(&mut text, set, self.role.as_deref());
-        }
-        Ok(io::stdout().lock().write_all(text.as_bytes())?)
+        printed
     }
 }
 
-fn push_statements(text: &mut String, set: &ViewSet, role: Option<&str>) {
-    for statement in &set.statements {
-        text.push_str(statement);
-        text.push_str(";\n");
+async fn print(store: &Store, organisation: Option<&OrgId>, role: Option<&str>) -> Result<(), CliError> {
+    let sets = find_view_sets(store, organisation).await?;
+    let mut statements = vec![store.bi_index().await?];
+    for set in &sets {
+        statements.extend(set.statements());
+        if let (Some(schema), Some(role)) = (&set.schema, role) {
+            statements.extend(schema.grants(role));
+            statements.extend(schema.role_settings(role));
+        }
     }
-    if let (Some(schema), Some(role)) = (&set.schema, role) {
-        let role = format!("\"{}\"", role.replace('"', "\"\""));
-        text.push_str(&format!(
-            "GRANT USAGE ON SCHEMA {schema} TO {role};\n\
-             GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role};\n\
-             ALTER ROLE {role} SET search_path = {schema};\n\
-             ALTER ROLE {role} SET default_transaction_read_only = on;\n\
-             ALTER ROLE {role} SET statement_timeout = '5min';\n"
-        ));
+    let text: String = statements
+        .iter()
+        .map(|statement| format!("{statement};\n"))
+        .collect();
+    Ok(io::stdout().lock().write_all(text.as_bytes())?)
+}
+
+/// Installs the views of one or all organisations, and lets the role read them.
+pub(super) async fn install(
+    store: &Store,
+    organisation: Option<&OrgId>,
+    role: Option<&str>,
+) -> Result<(), CliError> {
+    let sets = find_view_sets(store, organisation).await?;
+    store.install_bi_index().await?;
+    for set in &sets {
+        store.install_bi_views(set, role).await?;
+        let Some(schema) = &set.schema else {
+            println!("Installed the views, with names that begin with `bi_`.");
+            continue;
+        };
+        let ViewSchema {
+            organisation, name, ..
+        } = schema;
+        println!("Installed the views of the organisation {organisation} in the schema {name}.");
+        if let Some(role) = role {
+            println!("The role {role} can read them.");
+            set_role(store, schema, role).await;
+        }
+    }
+    if sets.is_empty() {
+        println!("There is no organisation yet, so there are no views. The first write creates one.");
+    }
+    Ok(())
+}
+
+/// Changes the settings of the role, or prints what an administrator can do.
+async fn set_role(store: &Store, schema: &ViewSchema, role: &str) {
+    if let Err(error) = store.set_bi_role(schema, role).await {
+        println!("Its settings were not changed ({error}). An administrator can do it:");
+        for setting in schema.role_settings(role) {
+            println!("    {setting};");
+        }
+    }
+}
+
+async fn find_view_sets(store: &Store, organisation: Option<&OrgId>) -> Result<Vec<ViewSet>, CliError> {
+    let sets = store.bi_views(organisation).await?;
+    let Some(organisation) = organisation else {
+        return Ok(sets);
+    };
+    match sets.first() {
+        Some(ViewSet { schema: None, .. }) => Err(CliError::Refused(
+            "SQLite has neither schemas nor roles: leave out --org and --role. The views have all organisations, with a \
+             column `organisation`, and everybody who can read the file can read all of it"
+                .to_owned(),
+        )),
+        Some(_) => Ok(sets),
+        None => Err(CliError::Refused(format!(
+            "the organisation `{organisation}` does not exist; it is created by its first write"
+        ))),
     }
 }

@@ -17,8 +17,8 @@ mod openapi_document;
 mod pooler;
 mod replica;
 mod start;
-mod waiting;
 mod views;
+mod waiting;
 
 const KEY: &str = "integration";
 const SECRET: &str = "a-secret-of-a-test-with-enough-length";

@@ -455,6 +455,17 @@ impl Db {
         }
     }
 
+    /// Runs statements without time limits, each in a transaction of its own.
+    pub(crate) async fn execute_without_limits(&self, statements: &[String]) -> Result<(), StoreError> {
+        if let Db::Postgres { write, .. } = self {
+            return write.execute_without_limits(statements).await;
+        }
+        for statement in statements {
+            self.execute_alone(Sql::new(statement)).await?;
+        }
+        Ok(())
+    }
+
     /// A permit to wait for a locked ledger with a connection, if one is free.
     pub(crate) fn try_wait_for_lock(&self) -> Option<OwnedSemaphorePermit> {
         match self {

@@ -14,6 +14,7 @@
 mod health;
 mod lease;
 mod limits;
+mod unlimited;
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -21,7 +22,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::{Either, join_all, select};
-use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, Postgres};
@@ -38,9 +38,7 @@ use health::Health;
 use lease::AllRows;
 pub(crate) use lease::{Lease, PostgresTx, Read};
 pub(crate) use limits::Work;
-use limits::{
-    CUSTOM_PLANS, KEEPALIVE, Limits, STREAM_LIMITS, WATCH_CLIENT, idle_text, limits_text, no_limits_text,
-};
+use limits::{CUSTOM_PLANS, KEEPALIVE, Limits, STREAM_LIMITS, WATCH_CLIENT, idle_text, limits_text};
 
 /// The name of this program in the database's list of connections.
 const APPLICATION: &str = "rollbook";
@@ -63,8 +61,6 @@ const SECOND_TRY_PART: u32 = 4;
 const MOST_SECOND_TRIES: usize = 4;
 /// How long a read waits for a connection to the replica before it goes to the primary.
 const REPLICA_TIME: Duration = Duration::from_secs(1);
-/// The number of the advisory lock of migrations.
-const MIGRATION_LOCK: i64 = 0x526f_6c6c_626f_6f6b;
 /// How often a read is tried when connections break.
 const READ_ATTEMPTS: usize = 3;
 
@@ -464,36 +460,6 @@ impl PostgresPool {
                 }
             }
         }
-    }
-
-    /// Runs the migrations that are missing, on a connection that does not belong to the pool any more and has no limits.
-    ///
-    /// Two replicas migrate one after the other, and the second waits as long as the first needs. Behind a pooler, the lock
-    /// and the names of the migrator's statements must not outlive the transaction, because the connection to the database
-    /// goes on to other clients.
-    pub(super) async fn migrate(&self, mut migrator: Migrator) -> Result<(), StoreError> {
-        migrator.set_locking(false);
-        let mut connection = self.acquire_tested().await?.detach()?;
-        if self.is_behind_pooler {
-            let mut tx = connection.begin().await?;
-            let prepare = format!(
-                "{}; DEALLOCATE ALL; SELECT pg_advisory_xact_lock({MIGRATION_LOCK})",
-                no_limits_text("SET LOCAL")
-            );
-            tx.execute(AssertSqlSafe(prepare)).await?;
-            migrator.run(&mut *tx).await?;
-            tx.execute("DEALLOCATE ALL").await?;
-            tx.commit().await?;
-        } else {
-            let prepare = format!(
-                "{}; SELECT pg_advisory_lock({MIGRATION_LOCK})",
-                no_limits_text("SET")
-            );
-            connection.execute(AssertSqlSafe(prepare)).await?;
-            migrator.run(&mut connection).await?;
-        }
-        connection.close().await?; // this ends the lock
-        Ok(())
     }
 
     /// How many connections the pool has.
