@@ -93,6 +93,7 @@ async fn set_up(server: &TestServer) {
 /// The rows that are inserted without the API.
 const COPIES: u32 = 3_000;
 
+#[cfg(feature = "parquet")]
 #[apply(both_databases)]
 async fn duckdb_and_pandas_read_the_parquet_with_the_types_and_rows_of_the_csv(server: &TestServer) {
     let Some(python) = tokio::task::block_in_place(python) else {
