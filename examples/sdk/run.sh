@@ -2,13 +2,15 @@
 # Generates clients from the OpenAPI document, compiles them, and runs a program on each against a server.
 #
 #   examples/sdk/run.sh                      all clients, with a server of its own on SQLite in a temporary folder
-#   examples/sdk/run.sh typescript python    these clients
+#   examples/sdk/run.sh typescript rust      these clients
 #   scripts/with-postgres examples/sdk/run.sh
 #                                            the same on PostgreSQL; ROLLBOOK_CLIENT_DATABASE names another database
 #
-# A client whose tools are missing is skipped with a word: typescript needs Node.js 20 with npm, python needs python3 with venv, java
-# needs python3 and a JDK. The tools of the registries and the compiled clients stay in a folder, target/sdk or
-# ROLLBOOK_CLIENT_FOLDER. They are made again when the document or a program is another one.
+# A client whose tools are missing is skipped with a word: typescript needs Node.js 20 with npm, python needs python3 with venv,
+# pydantic also a Java runtime, java python3 and a JDK, rust cargo. The tools of the registries and the compiled clients stay in a
+# folder, target/sdk or ROLLBOOK_CLIENT_FOLDER. They are made again when the document or a program is another one.
+#
+# With python3, the clients reach the server below a path, through a proxy, as ROLLBOOK_PUBLIC_URL says.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -19,13 +21,13 @@ mkdir -p "$folder"
 exec 9>"$folder/lock"
 flock 9
 
-server=''
+processes=()
 temporary=$(mktemp -d)
 clean_up() {
-  if [[ -n $server ]]; then
-    kill "$server" 2>/dev/null || true
-    wait "$server" 2>/dev/null || true
-  fi
+  for process in "${processes[@]}"; do
+    kill "$process" 2>/dev/null || true
+    wait "$process" 2>/dev/null || true
+  done
   rm -rf "$temporary"
 }
 trap clean_up EXIT
@@ -34,8 +36,6 @@ if [[ -z ${ROLLBOOK_CLIENT_BINARY:-} ]]; then
   (cd "$root" && cargo build --quiet)
   ROLLBOOK_CLIENT_BINARY=$root/target/debug/rollbook
 fi
-"$ROLLBOOK_CLIENT_BINARY" openapi >"$folder/openapi.json"
-"$ROLLBOOK_CLIENT_BINARY" openapi --version 3.0 >"$folder/openapi-3.0.json"
 
 has() {
   for tool in "$@"; do
@@ -67,41 +67,79 @@ build_python() {
   "$folder/venv/bin/openapi-python-client" generate --path "$folder/openapi.json" --meta none \
     --output-path generated/rollbook_client && python3 -m compileall -q generated
 }
+build_pydantic() {
+  has python3 java || return 3
+  install_python || return 3
+  cp "$here"/pydantic/* .
+  rm -rf generated
+  generate python --additional-properties packageName=rollbook_pydantic && python3 -m compileall -q generated
+}
 build_java() {
   has python3 java javac || return 3
   install_python || return 3
   rm -rf generated out
-  # A parameter `wait` of a request object would be a method that each object has. The packages of the generator are those that a client needs, too: Jackson with its module for times.
-  java -jar "$(jar)" generate -g java --library native -i "$folder/openapi.json" -o generated \
-    --global-property apiTests=false,modelTests=false,apiDocs=false,modelDocs=false \
-    --parameter-name-mappings wait=waitSeconds \
+  # A parameter `wait` of a request object would be a method that each object has. Empty arrays would make statements invalid: an
+  # Agent has no `member`. The packages of the generator are those that a
+  # client needs, too: Jackson with its module for times.
+  generate java --library native --parameter-name-mappings wait=waitSeconds \
     --additional-properties openApiNullable=false,containerDefaultToNull=true,annotationLibrary=none,documentationProvider=none,useSingleRequestParameter=true \
     --additional-properties invokerPackage=org.rollbook,apiPackage=org.rollbook.api,modelPackage=org.rollbook.model &&
     find generated/src/main "$here/java" -name '*.java' >sources &&
     javac -nowarn -proc:none -d out -cp "$(jar)" @sources
 }
+# progenitor generates the client when it compiles. Its packages stay compiled.
+build_rust() {
+  has cargo || return 3
+  cp -r "$here"/rust/* "$folder/openapi-3.0.json" .
+  cargo fetch --quiet || return 3
+  CARGO_TARGET_DIR=$folder/rust/target cargo build --quiet --offline
+}
+# Generates a client with openapi-generator.
+generate() {
+  java -jar "$(jar)" generate -i "$folder/openapi.json" -o generated -g "$@" \
+    --global-property apiTests=false,modelTests=false,apiDocs=false,modelDocs=false
+}
 jar() { find "$folder/venv" -name openapi-generator.jar; }
 
 run_typescript() { node out/fetch.js && node out/hey.js; }
 run_python() { "$folder/venv/bin/python" client.py; }
+run_pydantic() { "$folder/venv/bin/python" client.py; }
+run_rust() { target/debug/rollbook-sdk-example; }
 run_java() { java -cp "out:$(jar)" Journey; }
 
 export ROLLBOOK_DATABASE=${ROLLBOOK_CLIENT_DATABASE:-${ROLLBOOK_TEST_POSTGRES:-sqlite:$temporary/rollbook.db}}
 export ROLLBOOK_JWT_SECRET="a secret for these programs alone, $RANDOM$RANDOM$RANDOM"
 port=$((20000 + RANDOM % 12000))
+server_port=$port
 export ROLLBOOK_CLIENT_URL=http://127.0.0.1:$port
-(cd "$temporary" && exec "$ROLLBOOK_CLIENT_BINARY" serve --migrate --listen "127.0.0.1:$port" >"$temporary/server.log" 2>&1 9>&-) &
+if has python3; then
+  server_port=$((port + 1))
+  ROLLBOOK_CLIENT_URL+=/lms/rollbook
+  python3 "$here/prefix_proxy.py" "$port" /lms/rollbook "$server_port" 9>&- &
+  processes+=($!)
+fi
+(
+  cd "$temporary"
+  exec env ROLLBOOK_PUBLIC_URL="$ROLLBOOK_CLIENT_URL" "$ROLLBOOK_CLIENT_BINARY" serve --migrate \
+    --listen "127.0.0.1:$server_port" >"$temporary/server.log" 2>&1 9>&-
+) &
 server=$!
-for _ in $(seq 100); do
+processes+=("$server")
+for _ in $(seq 200); do
   if curl -sf "$ROLLBOOK_CLIENT_URL/health/ready" >/dev/null; then break; fi
   kill -0 "$server" 2>/dev/null || { cat "$temporary/server.log" >&2; exit 1; }
   sleep 0.1
+done
+for document in openapi.json openapi-3.0.json; do
+  curl -sf "$ROLLBOOK_CLIENT_URL/$document" >"$temporary/$document"
+  # A new time would make cargo compile the client again.
+  cmp -s "$temporary/$document" "$folder/$document" || cp "$temporary/$document" "$folder/"
 done
 ROLLBOOK_CLIENT_TOKEN=$("$ROLLBOOK_CLIENT_BINARY" token --org sdk --user root --role admin)
 export ROLLBOOK_CLIENT_TOKEN
 
 status=0
-for name in ${*:-typescript python java}; do
+for name in ${*:-typescript python pydantic java rust}; do
   mkdir -p "$folder/$name"
   cd "$folder/$name"
   wanted=$(cat "$folder"/openapi*.json "$here/run.sh" $(find "$here/$name" -type f | sort) | sha256sum)

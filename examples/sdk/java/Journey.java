@@ -1,3 +1,5 @@
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.InputStream;
 import java.net.URI;
 import java.net.http.HttpResponse;
@@ -54,14 +56,19 @@ public final class Journey {
         String authorisation = "Bearer " + System.getenv("ROLLBOOK_CLIENT_TOKEN");
         ApiClient client = new ApiClient();
         client.updateBaseUri(url);
+        // An answer of several shapes is read as the first whose members it has. Without this setting, it would be the first by
+        // name, since unknown members are passed over.
+        ObjectMapper mapper = client.getObjectMapper();
+        client.setObjectMapper(mapper.configure(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES, true));
         client.setRequestInterceptor(request -> request.setHeader("Authorization", authorisation));
 
         // A user with a custom field, and a content.
         UserInput user = new UserInput().firstName("Bo").lastName("Ek").email("bo@java.example").role(Role.ADMIN);
         DirectoryApi directory = new DirectoryApi(client);
-        directory.putUser("java", user.custom(Map.of("Cohort", "java")));
+        User stored = directory.putUser("java", user.custom(Map.of("Cohort", "java")));
+        check("java".equals(stored.getCustom().get("Cohort")), stored);
         ContentInput content = new ContentInput().iri(URI.create("https://java.example/quiz")).title("Fire Safety").type(ContentType.QUIZ);
-        new CatalogueApi(client).putContent("java-quiz", content);
+        check(new CatalogueApi(client).putContent("java-quiz", content).getId().equals("java-quiz"), content);
 
         // One activity, and a batch.
         ActivitiesApi activities = new ActivitiesApi(client);
@@ -71,7 +78,8 @@ public final class Journey {
             .totalTime(new NewActivityResultTotalTime("PT5M"));
         CreatedActivity created =
             create(activities, activity(Action.COMPLETED, "java-quiz", "2026-03-01T09:30:00Z").result(result));
-        check(created.getActualInstance() != null, created);
+        check(created.getActualInstance() instanceof ActivityInFull, created);
+        check(created.getActivityInFull().getAction().getKey() == Action.COMPLETED, created);
         List<NewActivity> batch = IntStream.rangeClosed(1, 4)
             .mapToObj(day -> activity(Action.VIEWED, "java-quiz", "2026-03-0" + day + "T10:00:00Z"))
             .toList();
@@ -93,17 +101,24 @@ public final class Journey {
             cursor = page.getNext() == null ? null : cursorOf(page.getNext());
         } while (cursor != null);
         check(rows.size() == 5, rows);
+        List<Double> scores = rows.stream()
+            .filter(row -> row.getAction().getKey() == Action.COMPLETED)
+            .map(row -> row.getResult().getScore().getPercent())
+            .toList();
+        check(scores.equals(List.of(92.0)), rows);
 
         // The custom field is removed.
         Map<String, String> removed = new HashMap<>();
         removed.put("Cohort", null);
         User patched = directory.patchUser("java", new UserPatch().custom(removed));
-        check(!patched.getCustom().containsKey("Cohort"), patched);
+        check(patched.getCustom().isEmpty() && patched.getEmail().equals("bo@java.example"), patched);
 
         // A report, a key and a schedule.
         ReportsApi reports = new ReportsApi(client);
         ReportFilter filter = new ReportFilter().user(List.of("java")).action(List.of(Action.COMPLETED));
         Report report = reports.createReport(new NewReport().name("Of java").filter(filter));
+        check(report.getFilter().getUser().equals(List.of("java")), report);
+        check(report.getFilter().getAction().equals(List.of(Action.COMPLETED)), report);
         check(reports.createReportKey(report.getId(), new NewReportKey().name("BI")).getSecret() != null, report);
         Schedule schedule = reports.createSchedule(
             report.getId(),
@@ -126,15 +141,21 @@ public final class Journey {
 
         // Statements.
         XapiApi xapi = new XapiApi(client);
-        UUID id = UUID.randomUUID();
-        Statement statement = new Statement()
-            .actor(new StatementActor().mbox("mailto:bo@java.example"))
-            .verb(new StatementVerb().id("http://adlnet.gov/expapi/verbs/completed"))
-            ._object(new StatementObject().id("https://java.example/quiz"));
-        xapi.storeStatement(id, "1.0.3", statement);
+        List<UUID> ids = List.of(UUID.randomUUID(), UUID.randomUUID());
+        for (UUID id : ids) {
+            Statement statement = new Statement()
+                .actor(new StatementActor().mbox("mailto:bo@java.example"))
+                .verb(new StatementVerb().id("http://adlnet.gov/expapi/verbs/completed"))
+                ._object(new StatementObject().id("https://java.example/quiz"));
+            xapi.storeStatement(id, "1.0.3", statement);
+        }
         FoundStatements found = xapi.readStatements(
-            XapiApi.APIReadStatementsRequest.newBuilder().xExperienceAPIVersion("1.0.3").statementId(id).build());
-        check(found.getStatement().getId().equals(id), found);
+            XapiApi.APIReadStatementsRequest.newBuilder().xExperienceAPIVersion("1.0.3").statementId(ids.get(0)).build());
+        check(found.getStatement().getId().equals(ids.get(0)), found);
+        StatementPage page = xapi.readStatements(
+            XapiApi.APIReadStatementsRequest.newBuilder().xExperienceAPIVersion("1.0.3").limit(2).build()).getStatementPage();
+        List<UUID> newest = page.getStatements().stream().map(Statement::getId).toList();
+        check(newest.equals(List.of(ids.get(1), ids.get(0))), page);
 
         // A problem document.
         try {
@@ -142,7 +163,7 @@ public final class Journey {
             throw new AssertionError("the activity is not refused");
         } catch (ApiException refused) {
             Problem problem = client.getObjectMapper().readValue(refused.getResponseBody(), Problem.class);
-            check(problem.getStatus() == 400 && problem.getCode() != null && problem.getDetail() != null, problem);
+            check(problem.getCode().equals("invalid-body") && problem.getPointer().equals("/content"), problem);
         }
         System.out.println("java: passed");
     }

@@ -37,7 +37,7 @@ def moment(day, hour=10):
 user = models.UserInput.from_dict(
     {"first_name": "Bo", "last_name": "Ek", "email": "bo@py.example", "role": "admin", "custom": {"Cohort": "py"}}
 )
-data_of(put_user.sync_detailed("py", client=client, body=user))
+assert data_of(put_user.sync_detailed("py", client=client, body=user)).custom["Cohort"] == "py"
 content = models.ContentInput.from_dict({"iri": "https://py.example/quiz", "title": "Fire Safety", "type": "quiz"})
 data_of(put_content.sync_detailed("py-quiz", client=client, body=content))
 
@@ -50,7 +50,7 @@ activity = models.NewActivity(
     result=models.NewActivityResult.from_dict({"score": 92, "success": True, "total_time": "PT5M"}),
 )
 created = data_of(create_activity.sync_detailed(client=client, body=activity))
-assert created.id
+assert isinstance(created, models.ActivityInFull) and created.action.key == "completed", created
 batch = [
     models.NewActivity(user="py", action=models.Action.VIEWED, content="py-quiz", happened_at=moment(day))
     for day in (1, 2, 3, 4)
@@ -76,11 +76,12 @@ assert [row.result.score.percent for row in rows if row.action.key == "completed
 # The custom field is removed.
 patch = models.UserPatch.from_dict({"custom": {"Cohort": None}})
 patched = data_of(patch_user.sync_detailed("py", client=client, body=patch))
-assert "Cohort" not in patched.to_dict()["custom"]
+assert patched.to_dict()["custom"] == {} and patched.email == "bo@py.example", patched
 
 # A report, a key and a schedule.
 new_report = models.NewReport.from_dict({"name": "Of py", "filter": {"user": ["py"], "action": ["completed"]}})
 report = data_of(create_report.sync_detailed(client=client, body=new_report))
+assert report.filter_.to_dict() == {"user": ["py"], "action": ["completed"]}, report
 key = data_of(create_report_key.sync_detailed(report.id, client=client, body=models.NewReportKey(name="BI")))
 assert key.secret
 new_schedule = models.NewScheduleBody.from_dict(
@@ -116,12 +117,15 @@ assert stored.status_code == 204, stored.content
 found = data_of(
     read_statements.sync_detailed(client=client, statement_id=identifier, x_experience_api_version="1.0.3")
 )
-assert found.to_dict()["id"] == str(identifier)
+assert isinstance(found, models.Statement) and found.id == identifier, found
+page = data_of(read_statements.sync_detailed(client=client, limit=1, x_experience_api_version="1.0.3"))
+assert isinstance(page, models.StatementPage) and page.statements[0].id == identifier, page
 
 # A problem document.
 activity = models.NewActivity(user="py", action=models.Action.COMPLETED, content="none")
 refused = create_activity.sync_detailed(client=client, body=activity)
 assert refused.status_code == 400
-assert isinstance(refused.parsed, models.Problem) and refused.parsed.code and refused.parsed.detail
+assert isinstance(refused.parsed, models.Problem), refused.parsed
+assert (refused.parsed.code, refused.parsed.pointer) == ("invalid-body", "/content"), refused.parsed
 
 print("python-client: passed")

@@ -29,4 +29,5 @@ async fn generated_clients_pass_their_journeys(database: &Database) {
 }
 
 /// The programs, by the name that they print.
-const CLIENTS: [&str; 4] = ["typescript-fetch", "typescript-hey", "python-client", "java"];
+const CLIENTS: [&str; 6] =
+    ["typescript-fetch", "typescript-hey", "python-client", "pydantic", "java", "rust"];
