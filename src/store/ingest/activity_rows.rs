@@ -144,6 +144,12 @@ pub(crate) fn find_session_persons(rows: &[ActivityRow]) -> Vec<i64> {
     sessions.map(|row| row.person.0).collect()
 }
 
+/// The numbers of the session events among the rows.
+pub(crate) fn find_session_events(rows: &[ActivityRow]) -> Vec<i64> {
+    let sessions = rows.iter().filter(|row| row.action.is_session());
+    sessions.map(|row| row.seq).collect()
+}
+
 /// Marks the newest completion of each person and content among the rows. Returns the numbers of the marked rows.
 fn mark_newest_completions(rows: &mut [ActivityRow]) -> Vec<i64> {
     let mut newest: HashMap<(PersonKey, ContentKey), (Timestamp, i64)> = HashMap::new();

@@ -14,7 +14,7 @@ use crate::store::db::ledger::OrgTx;
 use crate::store::db::rows::Reads;
 use crate::store::db::unreadable::skip_unreadable;
 use crate::store::db::{Store, StoreError};
-use crate::store::ingest::activity_rows::{find_session_persons, project_records};
+use crate::store::ingest::activity_rows::{find_session_events, project_records};
 use crate::store::ingest::cmi5::Sessions;
 use crate::store::ingest::completion_check::CompletionCheck;
 use crate::store::ingest::identifier_cache::{IdentifierCache, ResolvedRecords};
@@ -307,13 +307,14 @@ pub(crate) async fn write_accepted(
     }
     // The new rows come first: when a record leaves the log, its names are compared with those of all rows that stay.
     let rows = project_records(tx, cache, &records, &named);
-    let sessions = find_session_persons(&rows);
+    let mut sessions = find_session_events(&rows);
     tx.insert_activity_rows(rows).await?;
     for content in newly_recorded {
         cache.place_mentions(tx, content).await?;
     }
-    void_existing(tx, cache, &platform, &records).await?;
-    tx.update_sessions(&sessions).await?;
+    sessions.extend(tx.find_next_sessions(&sessions).await?);
+    sessions.extend(void_existing(tx, cache, &platform, &records).await?);
+    tx.settle_sessions(sessions).await?;
     tx.insert_notes(notes).await
 }
 
@@ -389,38 +390,28 @@ async fn find_references(tx: &mut OrgTx, accepted: &[Accepted<'_>]) -> Result<Re
     Ok(References { ids, voided })
 }
 
-columns! {
-    /// A stored statement and its actor.
-    struct VoidedRow {
-        seq: i64 = "s.seq",
-        actor: i64 = "s.actor",
-    }
-}
-
-/// Removes the earlier records that new voiding statements name from the log. A voiding statement cannot be voided (xAPI
-/// 1.0.3, Data 2.3.2).
+/// Removes the earlier records that new voiding statements name from the log. Returns the session events after the removed
+/// ones. A voiding statement cannot be voided (xAPI 1.0.3, Data 2.3.2).
 async fn void_existing(
     tx: &mut OrgTx,
     cache: &mut IdentifierCache,
     platform: &Platform<'_>,
     records: &[StoredStatement],
-) -> Result<(), StoreError> {
+) -> Result<Vec<i64>, StoreError> {
     let voided = records.iter().filter_map(|record| record.statement.voids());
     let targets: Vec<Uuid> = voided.map(|id| id.0).collect();
     if targets.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let new: HashSet<i64> = records.iter().map(|record| record.seq).collect();
     let select = Sql::new(&format!(
-        "SELECT {}, {} FROM statements s \
-         WHERE s.org = $1 AND s.id IN LIST($2) AND NOT s.voids AND NOT s.voided",
-        StoredStatement::COLUMNS,
-        VoidedRow::COLUMNS
+        "SELECT {} FROM statements s WHERE s.org = $1 AND s.id IN LIST($2) AND NOT s.voids AND NOT s.voided",
+        StoredStatement::COLUMNS
     ));
     let rows = tx.fetch_all(select.with(tx.org).with(targets)).await?;
-    let (mut seqs, mut actors) = (Vec::new(), Vec::new());
+    let mut seqs = Vec::new();
     for row in &rows {
-        let VoidedRow { seq, actor } = VoidedRow::read_from(row, StoredStatement::COLUMN_COUNT)?;
+        let seq: i64 = row.get(StoredStatement::SEQ)?;
         if new.contains(&seq) {
             continue;
         }
@@ -428,16 +419,16 @@ async fn void_existing(
             cache.track(tx, platform, &record).await?;
         }
         seqs.push(seq);
-        actors.push(actor);
     }
     if seqs.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let mark = Sql::new("UPDATE statements SET voided = $3 WHERE org = $1 AND seq IN LIST($2)");
     tx.execute(mark.with(tx.org).with(seqs.clone()).with(true))
         .await?;
+    let sessions = tx.find_next_sessions(&seqs).await?;
     tx.delete_activities(seqs).await?;
-    tx.update_sessions(&actors).await
+    Ok(sessions)
 }
 
 table_row! {
