@@ -253,11 +253,36 @@ pub(crate) fn print_or_check(
 mod tests {
     use clap::CommandFactory;
 
+    use crate::config::check_environment;
+
     use super::*;
 
     #[test]
     fn commands_are_defined_correctly() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn variables_with_short_names_are_foreign_and_misspelt_settings_are_not() {
+        let check = |name: &str| check_environment([(name.to_owned(), "x".to_owned())], &Cli::command());
+        for name in [
+            "PORT", "URL", "HOST", "HOME", "TAG", "ENV", "ORG", "KEY", "DIR", "DB", "MODE", "URLS", "USER",
+        ] {
+            let name = format!("ROLLBOOK_{name}");
+            assert_eq!(check(&name), Ok(vec![name]));
+        }
+        for name in [
+            "LOGG",
+            "LISEN",
+            "DATABSE",
+            "DATBASE",
+            "PUBLIC_ULR",
+            "CORS_ORIGIN",
+            "JWT_SECRT",
+        ] {
+            let name = format!("ROLLBOOK_{name}");
+            assert!(check(&name).is_err(), "{name}");
+        }
     }
 
     #[test]

@@ -103,11 +103,13 @@ fn collect(command: &Command, settings: &mut BTreeSet<String>) {
     }
 }
 
-/// The most similar setting, if at most three letters differ.
+/// The most similar setting, if at most a quarter of its letters after the prefix differ. So a short name of something
+/// else, such as `ROLLBOOK_PORT`, is similar to none.
 fn find_similar<'a>(name: &str, settings: &'a BTreeSet<String>) -> Option<&'a str> {
-    let distance = |setting: &str| strsim::levenshtein(name, setting);
+    let distance = |setting: &str| strsim::damerau_levenshtein(name, setting);
     let best = settings.iter().min_by_key(|setting| distance(setting))?;
-    (distance(best) <= 3).then_some(best)
+    let letters = best.len().saturating_sub(PREFIX.len());
+    (distance(best) <= (letters / 4).clamp(1, 3)).then_some(best)
 }
 
 #[cfg(test)]

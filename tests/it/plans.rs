@@ -10,7 +10,7 @@ use rollbook::store::{Page, RecordKind};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _};
 
-use crate::support::builders::{Body, content, group, statement, team, user};
+use crate::support::builders::{Body, activity, content, group, statement, team, user};
 use crate::support::server::START;
 use crate::support::{Database, TestServer, apply, both_databases};
 
@@ -117,6 +117,25 @@ async fn insert_activities(server: &TestServer) {
         }
     };
     assert_eq!(inserted, ROWS as u64, "every activity has a user and a content");
+}
+
+/// Numbers follow the clock, so a window of hours has few rows and a great difference of numbers.
+#[apply(both_databases)]
+async fn rows_of_a_short_window_of_arrival_are_found_by_position(server: &TestServer) {
+    insert_activities(server).await;
+    let window = "stored_from=2026-03-18T12:00:00Z&stored_to=2026-03-18T18:00:00Z";
+    for hour in [11, 13, 15, 19] {
+        server.clock.set(Timestamp::from_micros(1_773_792_000_000_000 + hour * 3_600_000_000));
+        let body = activity("u0001", "viewed").set("content", "c0001");
+        server.person("admin", "root").post("/v1/activities", &body).await.expect(201);
+    }
+    for parameters in ["", "sort=happened_at", "action=viewed", "user=u0001", "tag=rare"] {
+        let parameters = format!("{window}&{parameters}");
+        let plan = explain_page(server, &parameters, None).await;
+        assert!(uses_index(&plan, BY_SEQ) && !scans_activities(&plan), "{parameters}: {plan:#?}");
+    }
+    let rows = server.person("admin", "root").list(&format!("/v1/activities?{window}"), "activities").await;
+    assert_eq!(rows.len(), 2);
 }
 
 /// A caller with full reach.
