@@ -150,6 +150,17 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// The integer, as JSON Schema understands it: `3.0` and `3e2` are integers too. `None` beyond what every reader of JSON
+    /// keeps exactly.
+    pub fn as_whole_number(&self) -> Option<i64> {
+        /// 2^53: up to it, an `f64` has each integer.
+        const MOST: f64 = 9_007_199_254_740_992.0;
+        self.as_i64().or_else(|| {
+            let number = self.as_f64()?;
+            (number.fract() == 0.0 && number.abs() <= MOST).then_some(number as i64)
+        })
+    }
+
     /// The type of the value for messages, with its article: `a string`, `null`.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -169,6 +180,19 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+
+    #[test]
+    fn whole_number_may_have_a_fraction_of_zero_or_an_exponent() {
+        let whole = |text: &str| parse(text, 0).expect("JSON").as_whole_number();
+        assert_eq!(
+            (whole("3"), whole("3.0"), whole("-3e2")),
+            (Some(3), Some(3), Some(-300))
+        );
+        assert_eq!(whole("9223372036854775807"), Some(i64::MAX));
+        for text in ["3.5", "1e300", "\"3\"", "null", "9223372036854775808"] {
+            assert_eq!(whole(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn nodes_and_members_are_small() {

@@ -2,12 +2,13 @@
 //!
 //! A resource file describes its operations. This module adds what follows from a rule: `answers` adds the problems,
 //! `bodies` the schemas of merge patches, NDJSON and the refusal of unknown members, `statements` the schemas of xAPI,
-//! `parameters` the forms of parameters, and `texts` divides the descriptions. A caller must be authenticated unless the
-//! operation declares otherwise.
+//! `parameters` and `forms` the forms of parameters and of texts in bodies, and `texts` divides the descriptions. A caller
+//! must be authenticated unless the operation declares otherwise.
 
 mod answers;
 mod bodies;
 mod edition;
+mod forms;
 mod parameters;
 mod statements;
 mod texts;
@@ -122,6 +123,7 @@ pub fn document() -> Document {
         answers::permit_any_shape(components);
     }
     bodies::complete(&mut document);
+    forms::add_forms(&mut document);
     for item in document.paths.paths.values_mut() {
         for operation in operations(item) {
             answers::add_to_operation(operation);

@@ -115,7 +115,9 @@ fn parse_registration(node: &Node<'_>, place: &Place<'_>) -> Result<Uuid, Fault>
 }
 
 fn parse_seconds(node: &Node<'_>, place: &Place<'_>, max: u32) -> Result<u32, Fault> {
-    let seconds = node.as_i64().and_then(|seconds| u32::try_from(seconds).ok());
+    let seconds = node
+        .as_whole_number()
+        .and_then(|seconds| u32::try_from(seconds).ok());
     seconds
         .filter(|seconds| (1..=max).contains(seconds))
         .ok_or_else(|| place.fault(format!("write a whole number of seconds from 1 to {max}")))

@@ -455,7 +455,7 @@ fn parse_time_of_day(text: &str) -> Option<NaiveTime> {
 }
 
 fn parse_day_of_month(node: &Node<'_>, place: &Place<'_>) -> Result<u32, Fault> {
-    let day = node.as_i64().and_then(|day| u32::try_from(day).ok());
+    let day = node.as_whole_number().and_then(|day| u32::try_from(day).ok());
     day.filter(|day| (1..=31).contains(day))
         .ok_or_else(|| place.fault("write a whole number from 1 to 31"))
 }

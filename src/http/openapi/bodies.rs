@@ -50,7 +50,8 @@ pub(super) fn complete(document: &mut OpenApi) {
     document.components = Some(components);
 }
 
-fn body_of(operation: &mut Operation) -> Option<&mut RequestBody> {
+/// The body of an operation.
+pub(super) fn body_of(operation: &mut Operation) -> Option<&mut RequestBody> {
     match &mut operation.request_body {
         Some(RefOr::T(body)) => Some(body),
         _ => None,
@@ -98,7 +99,8 @@ fn use_patch_schema(schema: &mut RefOr<Schema>, components: &mut Components) {
     }
 }
 
-fn referenced_name(schema: &RefOr<Schema>) -> Option<&str> {
+/// The name of the component that a reference leads to.
+pub(super) fn referenced_name(schema: &RefOr<Schema>) -> Option<&str> {
     match schema {
         RefOr::Ref(reference) => reference.ref_location.strip_prefix(SCHEMAS),
         RefOr::T(_) => None,

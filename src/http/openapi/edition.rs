@@ -176,6 +176,7 @@ fn convert_schema(schema: &mut Value) {
     for keyword in KEYWORDS_OF_3_1 {
         members.remove(keyword);
     }
+    remove_small_bounds(members);
     if let Some(value) = members.remove("const") {
         members.insert("enum".to_owned(), json!([value]));
     }
@@ -196,6 +197,15 @@ fn convert_schema(schema: &mut Value) {
     separate_reference(members);
     if members.get("type").is_some_and(|name| name == "array") {
         members.entry("items").or_insert_with(|| json!({}));
+    }
+}
+
+/// Removes patterns, and the least length of a text without a greatest one. Generators of version 3.0 make a type of its own
+/// of each text with a bound, and a client gains little from these.
+fn remove_small_bounds(members: &mut Map<String, Value>) {
+    members.remove("pattern");
+    if !members.contains_key("maxLength") {
+        members.remove("minLength");
     }
 }
 

@@ -8,17 +8,39 @@ use utoipa::openapi::{RefOr, Schema};
 
 /// A list of ETags in quotation marks, or `*`.
 const ETAGS: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#;
+/// The characters of an IRI after its scheme and without a fragment, each as itself or as an escaped byte.
+macro_rules! iri_characters {
+    () => {
+        concat!(
+            r#"([^\s\u0000-\u0020\u007f-\u009f\ue000-\uf8ff\ufdd0-\ufdef\ufff0-\uffff<>"{}|\\^`#%\[\]]"#,
+            "|%[0-9A-Fa-f]{2})"
+        )
+    };
+}
 /// An IRI with its scheme, and a fragment at most.
-const IRI: &str = concat!(
-    r"^[A-Za-z][A-Za-z0-9+.-]*:",
-    r#"([^\s<>"{}|\\^`#%\[\]]|%[0-9A-Fa-f]{2})+"#,
-    r#"(#([^\s<>"{}|\\^`#%\[\]]|%[0-9A-Fa-f]{2})*)?$"#
+pub(super) const IRI: &str = concat!(
+    "^[A-Za-z][A-Za-z0-9+.-]*:",
+    iri_characters!(),
+    "+(#",
+    iri_characters!(),
+    "*)?$"
+);
+/// A duration as in ISO 8601.
+const DURATION: &str = concat!(
+    "^P([0-9]{1,4}W|(?=[0-9T])([0-9]{1,4}Y)?([0-9]{1,4}M)?([0-9]{1,4}D)?",
+    r"(T(?=[0-9])([0-9]{1,4}H)?([0-9]{1,4}M)?([0-9]{1,6}(\.[0-9]{1,6})?S)?)?)$"
+);
+/// A day, or a moment as in RFC 3339.
+const TIME: &str = concat!(
+    "^([0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))",
+    "|[0-9]{2}(0[48]|[2468][048]|[13579][26])-02-29)",
+    r"(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))?$"
 );
 /// A version of xAPI.
 const XAPI_VERSION: &str = r"^(1\.0|2\.0)(\.[0-9]+)?$";
 
 /// The form of each parameter of this name. Its values are texts of this pattern.
-const PATTERNS: [(&str, ParameterIn, &str); 7] = [
+const PATTERNS: [(&str, ParameterIn, &str); 13] = [
     ("If-Match", ParameterIn::Header, ETAGS),
     ("If-None-Match", ParameterIn::Header, ETAGS),
     ("X-Experience-API-Version", ParameterIn::Header, XAPI_VERSION),
@@ -26,6 +48,19 @@ const PATTERNS: [(&str, ParameterIn, &str); 7] = [
     ("activityId", ParameterIn::Query, IRI),
     ("activity", ParameterIn::Query, IRI),
     ("verb", ParameterIn::Query, IRI),
+    ("from", ParameterIn::Query, TIME),
+    ("to", ParameterIn::Query, TIME),
+    ("stored_from", ParameterIn::Query, TIME),
+    ("stored_to", ParameterIn::Query, TIME),
+    ("expires_within", ParameterIn::Query, DURATION),
+    ("certificate_expires_within", ParameterIn::Query, DURATION),
+];
+
+/// Closed sets of parameters, by operation. No type of the server has them.
+const CHOICES: [(&str, &str, &[&str]); 3] = [
+    ("read_readiness", "for", &["reads"]),
+    ("read_scorm_attempt", "format", &["json", "flattened", "commit"]),
+    ("read_scorm_attempt", "version", &["1.2", "2004"]),
 ];
 
 /// Parameters that may be empty: a field of a search form is sent without words.
@@ -33,10 +68,24 @@ const TAKES_EMPTY: [&str; 1] = ["q"];
 
 /// Adds the bounds to the parameters of an operation.
 pub(super) fn add_bounds(operation: &mut Operation) {
+    let id = operation.operation_id.as_deref().unwrap_or_default();
     for parameter in operation.parameters.iter_mut().flatten() {
         if let RefOr::T(parameter) = parameter {
+            add_choices(id, parameter);
             add_bound(parameter);
         }
+    }
+}
+
+fn add_choices(operation: &str, parameter: &mut Parameter) {
+    let choices = CHOICES
+        .iter()
+        .find(|(id, name, _)| *id == operation && *name == parameter.name);
+    if let Some((_, _, choices)) = choices
+        && let Some(RefOr::T(Schema::Object(object))) = &mut parameter.schema
+    {
+        object.schema_type = SchemaType::Type(Type::String);
+        object.enum_values = Some(choices.iter().map(|choice| (*choice).into()).collect());
     }
 }
 
@@ -52,12 +101,26 @@ fn add_bound(parameter: &mut Parameter) {
             object.schema_type = SchemaType::Type(Type::String);
             object.pattern = Some((*pattern).to_owned());
         }
+        (Some((_, _, pattern)), Schema::Array(array)) => {
+            if let ArrayItems::RefOrSchema(items) = &mut array.items
+                && let RefOr::T(Schema::Object(object)) = items.as_mut()
+            {
+                object.pattern = Some((*pattern).to_owned());
+            }
+        }
         (_, schema) if parameter.parameter_in == ParameterIn::Query => {
             if !TAKES_EMPTY.contains(&parameter.name.as_str()) {
                 require_text(schema);
             }
         }
         _ => {}
+    }
+}
+
+/// Requires one character of each text in a schema, or in the elements of a list.
+pub(super) fn require_texts(schema: &mut RefOr<Schema>) {
+    if let RefOr::T(schema) = schema {
+        require_text(schema);
     }
 }
 
@@ -72,6 +135,8 @@ fn require_text(schema: &mut Schema) {
                 require_text(items);
             }
         }
+        Schema::OneOf(one) => one.items.iter_mut().for_each(require_texts),
+        Schema::AnyOf(any) => any.items.iter_mut().for_each(require_texts),
         _ => {}
     }
 }

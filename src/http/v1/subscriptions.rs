@@ -101,7 +101,7 @@ impl ReplayForm {
 }
 
 fn parse_change(node: &Node<'_>, place: &Place<'_>) -> Result<i64, crate::base::fault::Fault> {
-    let number = node.to_text().parse().ok().filter(|number| *number >= 0);
+    let number = node.as_whole_number().filter(|number| *number >= 0);
     number.ok_or_else(|| place.fault("write a whole number from 0 on"))
 }
 

@@ -5,7 +5,8 @@ use std::process::Command;
 use super::{root, run_command};
 use crate::support::{Database, apply, both_databases};
 
-/// The time for the requests of each database, so that both take less than three minutes with their servers.
+/// The time for the requests of each database, so that both take less than three minutes with their servers. A valid request
+/// that is refused fails the test too.
 const SECONDS: &str = "30";
 
 #[apply(both_databases)]
@@ -13,6 +14,7 @@ async fn derived_requests_are_answered_as_documented(database: &Database) {
     let (code, output_text) = run_command(
         Command::new("bash")
             .arg(root().join("scripts/schemathesis"))
+            .arg("--refusals")
             .env("ROLLBOOK_CLIENT_BINARY", env!("CARGO_BIN_EXE_rollbook"))
             .env("ROLLBOOK_CLIENT_DATABASE", database.url())
             .env("ROLLBOOK_CLIENT_SECONDS", SECONDS),

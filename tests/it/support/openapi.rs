@@ -148,7 +148,14 @@ fn to_documented_form(mut value: Value, method: &Method, path: &str) -> Vec<u8> 
         remove_read_only_members(&mut value);
     }
     if let Some(elements) = value.as_array_mut().filter(|_| path == "/v1/contents/batch") {
-        elements.iter_mut().for_each(remove_read_only_members);
+        for element in elements {
+            // The id of an element is no address, and is read.
+            let id = element.get("id").cloned();
+            remove_read_only_members(element);
+            if let (Some(id), Some(members)) = (id, element.as_object_mut()) {
+                members.insert("id".to_owned(), id);
+            }
+        }
     }
     value.to_string().into_bytes()
 }
