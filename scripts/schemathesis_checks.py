@@ -33,6 +33,8 @@ REASONS = [re.compile(reason) for reason in [
     r"^give at least one id in ",
     r"^is missing: give an `action`, or the IRI of a `verb`",
     r"^is needed for `",
+    r"^an active user has no time of deactivation",
+    r"^must be before `(stored_)?to`; no time is in between",
     r"^a content needs this: a text of 1 to 1000 characters",  # unless its id is an IRI
     r"exactly one identifier",
     # Two members of which one decides what the other may be.
@@ -47,13 +49,17 @@ REASONS = [re.compile(reason) for reason in [
     r"^an Agent ",
     r"^(is|write) the IANA name of a time zone",
     r"^write the path of an export",
+    r"^write an e-mail address, for example",  # or nothing: the format `email` does not permit the empty text
     r"^write `whsec_` and ",
     r"^write an address (such as|with http or https)",
     r"^the root must be `courseStructure`",
     r"^the body is not a ZIP file",
+    r"^the headings: ",
     r" is not a format of dates; known are ",
     r"^the body has no element of the data model",
     r"^the column .* is missing$",
+    # The units of a duration decide together whether it is zero.
+    r"must be longer than zero$",
     # schemathesis writes multipart/form-data for every body of several parts.
     r"or as multipart/mixed with attachments$",
 ]]

@@ -245,7 +245,7 @@ CREATE TABLE contents (
     id_order TEXT COLLATE "C" NOT NULL GENERATED ALWAYS AS (substr(id, 1, 400)) STORED,
     title_order TEXT COLLATE "C" NOT NULL GENERATED ALWAYS AS
         (substr(CASE WHEN title IS NULL THEN '1' ELSE '0' || title_folded END, 1, 200)) STORED,
-    type_order SMALLINT NOT NULL GENERATED ALWAYS AS (coalesce(type, 32767)) STORED,
+    type_order BIGINT NOT NULL GENERATED ALWAYS AS (coalesce(type, 32767)) STORED,
     PRIMARY KEY (org, key)
 );
 CREATE UNIQUE INDEX contents_digest ON contents (org, digest);

@@ -37,11 +37,13 @@ const WEB_ADDRESS: &str = "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#]";
 const SHA1: &str = "^[0-9A-Fa-f]{40}$";
 
 /// The patterns of members by the name of their schema. An empty name stands for every schema.
-const PATTERNS: [(&str, &str, &str); 14] = [
+const PATTERNS: [(&str, &str, &str); 16] = [
+    ("", "expires_after", parameters::DURATION),
     ("", "homePage", parameters::IRI),
     ("", "mbox_sha1sum", SHA1),
     ("", "moreInfo", parameters::IRI),
     ("", "openid", parameters::IRI),
+    ("", "time_limit", parameters::DURATION),
     ("", "usageType", parameters::IRI),
     ("Agent", "objectType", "^Agent$"),
     ("ActivityDefinition", "type", parameters::IRI),
@@ -130,10 +132,30 @@ fn is_written(name: &str) -> bool {
     name.starts_with("New") || ["Input", "Patch"].iter().any(|end| name.ends_with(end))
 }
 
+/// The forms of single members of a filter.
+const FILTER_PATTERNS: [(&str, &str); 5] = [
+    ("from", parameters::TIME),
+    ("to", parameters::TIME),
+    ("stored_from", parameters::TIME),
+    ("stored_to", parameters::TIME),
+    ("certificate_expires_within", parameters::DURATION),
+];
+
 /// Each value of a filter has a character, and a member that is no parameter is a custom field.
 fn add_to_filter(object: &mut Object) {
     for schema in object.properties.values_mut() {
         parameters::require_texts(schema);
+    }
+    for (member, pattern) in FILTER_PATTERNS {
+        if let Some(RefOr::T(Schema::Object(text))) = object.properties.get_mut(member) {
+            text.pattern = Some(pattern.to_owned());
+        }
+    }
+    if let Some(RefOr::T(Schema::Array(verbs))) = object.properties.get_mut("verb")
+        && let ArrayItems::RefOrSchema(verb) = &mut verbs.items
+        && let RefOr::T(Schema::Object(verb)) = verb.as_mut()
+    {
+        verb.pattern = Some(parameters::IRI.to_owned());
     }
     if let Some(AdditionalProperties::RefOr(others)) = object.additional_properties.as_deref_mut() {
         parameters::require_texts(others);

@@ -26,12 +26,12 @@ pub(super) const IRI: &str = concat!(
     "*)?$"
 );
 /// A duration as in ISO 8601.
-const DURATION: &str = concat!(
-    "^P([0-9]{1,4}W|(?=[0-9T])([0-9]{1,4}Y)?([0-9]{1,4}M)?([0-9]{1,4}D)?",
-    r"(T(?=[0-9])([0-9]{1,4}H)?([0-9]{1,4}M)?([0-9]{1,6}(\.[0-9]{1,6})?S)?)?)$"
+pub(super) const DURATION: &str = concat!(
+    "^P([0-9]{1,5}W|(?=[0-9T])([0-9]{1,4}Y)?([0-9]{1,5}M)?([0-9]{1,5}D)?",
+    r"(T(?=[0-9])([0-9]{1,6}H)?([0-9]{1,6}M)?([0-9]{1,6}(\.[0-9]{1,6})?S)?)?)$"
 );
 /// A day, or a moment as in RFC 3339.
-const TIME: &str = concat!(
+pub(super) const TIME: &str = concat!(
     "^([0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))",
     "|[0-9]{2}(0[48]|[2468][048]|[13579][26])-02-29)",
     r"(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))?$"
@@ -56,8 +56,9 @@ const PATTERNS: [(&str, ParameterIn, &str); 13] = [
     ("certificate_expires_within", ParameterIn::Query, DURATION),
 ];
 
-/// Closed sets of parameters, by operation. No type of the server has them.
-const CHOICES: [(&str, &str, &[&str]); 3] = [
+/// Closed sets of parameters, by operation; without one, of every operation. No schema of a type has them.
+const CHOICES: [(&str, &str, &[&str]); 4] = [
+    ("", "sort", &["-happened_at", "happened_at"]),
     ("read_readiness", "for", &["reads"]),
     ("read_scorm_attempt", "format", &["json", "flattened", "commit"]),
     ("read_scorm_attempt", "version", &["1.2", "2004"]),
@@ -80,7 +81,7 @@ pub(super) fn add_bounds(operation: &mut Operation) {
 fn add_choices(operation: &str, parameter: &mut Parameter) {
     let choices = CHOICES
         .iter()
-        .find(|(id, name, _)| *id == operation && *name == parameter.name);
+        .find(|(id, name, _)| (id.is_empty() || *id == operation) && *name == parameter.name);
     if let Some((_, _, choices)) = choices
         && let Some(RefOr::T(Schema::Object(object))) = &mut parameter.schema
     {
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn etags_iris_and_versions_have_their_patterns() {
+    fn texts_of_a_form_have_their_patterns() {
         for (path, method, name, examples, counterexamples) in [
             (
                 "/v1/reports/{id}",
@@ -188,6 +189,24 @@ mod tests {
                 "activityId",
                 &["https://example.com/a", "urn:x:1"],
                 &["", "u001", "a:"],
+            ),
+            (
+                "/v1/contents/{id}/progress",
+                "get",
+                "expires_within",
+                &["P30D", "PT1H30M", "P1Y2M", "P4W"],
+                &["", "P", "PT", "30", "P1W2D"],
+            ),
+            (
+                "/v1/activities",
+                "get",
+                "from",
+                &[
+                    "2028-02-29",
+                    "2026-01-31T09:00:00.5Z",
+                    "2026-01-31T09:00:00-05:00",
+                ],
+                &["", "2026-02-29", "2026-04-31", "soon", "2026-01-31T09:00:00"],
             ),
         ] {
             let schema = parameter(path, method, name);

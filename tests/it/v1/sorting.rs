@@ -268,7 +268,7 @@ async fn check_plans(server: &TestServer, org: &OrgId, statistics: &str) {
             let (index, first) = match order.field {
                 ContentSortField::Id => ("contents_id_order", None),
                 ContentSortField::Title => ("contents_title", Some(text("0content u0500"))),
-                ContentSortField::Type => ("contents_type", Some(SortValue::Number(1))),
+                ContentSortField::Type => ("contents_type", Some(SortValue::Number(5))),
             };
             let values: Vec<_> = first.into_iter().chain(id).collect();
             let part = ListPart { order, after: (!is_first).then_some(values.as_slice()) };
@@ -285,7 +285,7 @@ async fn each_order_is_served_by_an_index(server: &TestServer) {
         let numbers = start..start + 1_000;
         let users: Vec<_> = numbers.clone().map(|number| user(&format!("u{number:04}"))).collect();
         admin.post("/v1/users/batch", &users).await.expect(200);
-        let kind = |number: i32| if number % 2 == 0 { "item" } else { "quiz" };
+        let kind = |number: usize| TYPES[number % TYPES.len()];
         let contents: Vec<_> =
             numbers.map(|number| content(&format!("u{number:04}"), kind(number))).collect();
         admin.post("/v1/contents/batch", &contents).await.expect(200);
