@@ -153,8 +153,8 @@ impl Batch {
     fn take(&mut self) -> Result<RecordBatch, ExportError> {
         (self.rows, self.text_bytes) = (0, 0);
         let arrays: Vec<ArrayRef> = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
-        Ok(RecordBatch::try_new(self.schema.clone(), arrays)
-            .map_err(|error| ExportError::Parquet(error.to_string()))?)
+        RecordBatch::try_new(self.schema.clone(), arrays)
+            .map_err(|error| ExportError::Parquet(error.to_string()))
     }
 }
 

@@ -316,10 +316,11 @@ fn nullable(schema: RefOr<Schema>) -> RefOr<Schema> {
 
 /// The schema of a parameter with its description.
 fn with_description(schema: RefOr<Schema>, description: &str) -> RefOr<Schema> {
-    let description = Some(description.to_owned());
+    let text = description.to_owned();
+    let description = Some(text.clone());
     match schema {
         RefOr::Ref(mut reference) => {
-            reference.description = description.unwrap_or_default();
+            reference.description = text;
             RefOr::Ref(reference)
         }
         RefOr::T(Schema::Array(mut array)) => {

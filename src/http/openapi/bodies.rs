@@ -59,10 +59,10 @@ pub(super) fn body_of(operation: &mut Operation) -> Option<&mut RequestBody> {
 }
 
 fn add_media_types(path: &str, body: &mut RequestBody, components: &mut Components) {
-    if let Some(RefOr::T(content)) = body.content.get_mut(MERGE_PATCH) {
-        if let Some(schema) = content.schema.as_mut() {
-            use_patch_schema(schema, components);
-        }
+    if let Some(RefOr::T(content)) = body.content.get_mut(MERGE_PATCH)
+        && let Some(schema) = content.schema.as_mut()
+    {
+        use_patch_schema(schema, components);
     }
     if path.ends_with("/batch")
         && let Some(RefOr::T(content)) = body.content.get(JSON)

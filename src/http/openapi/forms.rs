@@ -36,14 +36,20 @@ const WEB_ADDRESS: &str = "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#]";
 /// The SHA-1 of an address.
 const SHA1: &str = "^[0-9A-Fa-f]{40}$";
 
+/// A duration as in ISO 8601 that is stored as it was sent, with any number of digits.
+const STORED_DURATION: &str = concat!(
+    "^P([0-9]+W|(?=[0-9T])([0-9]+Y)?([0-9]+M)?([0-9]+D)?",
+    r"(T(?=[0-9])([0-9]+H)?([0-9]+M)?([0-9]+(\.[0-9]+)?S)?)?)$"
+);
+
 /// The patterns of members by the name of their schema. An empty name stands for every schema.
 const PATTERNS: [(&str, &str, &str); 16] = [
-    ("", "expires_after", parameters::DURATION),
+    ("", "expires_after", STORED_DURATION),
     ("", "homePage", parameters::IRI),
     ("", "mbox_sha1sum", SHA1),
     ("", "moreInfo", parameters::IRI),
     ("", "openid", parameters::IRI),
-    ("", "time_limit", parameters::DURATION),
+    ("", "time_limit", STORED_DURATION),
     ("", "usageType", parameters::IRI),
     ("Agent", "objectType", "^Agent$"),
     ("ActivityDefinition", "type", parameters::IRI),

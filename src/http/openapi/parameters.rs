@@ -25,7 +25,7 @@ pub(super) const IRI: &str = concat!(
     iri_characters!(),
     "*)?$"
 );
-/// A duration as in ISO 8601.
+/// A duration as in ISO 8601, for a window of time. Its numbers have few digits, since a window ends before the year 10000.
 pub(super) const DURATION: &str = concat!(
     "^P([0-9]{1,5}W|(?=[0-9T])([0-9]{1,4}Y)?([0-9]{1,5}M)?([0-9]{1,5}D)?",
     r"(T(?=[0-9])([0-9]{1,6}H)?([0-9]{1,6}M)?([0-9]{1,6}(\.[0-9]{1,6})?S)?)?)$"
@@ -109,10 +109,11 @@ fn add_bound(parameter: &mut Parameter) {
                 object.pattern = Some((*pattern).to_owned());
             }
         }
-        (_, schema) if parameter.parameter_in == ParameterIn::Query => {
-            if !TAKES_EMPTY.contains(&parameter.name.as_str()) {
-                require_text(schema);
-            }
+        (_, schema)
+            if parameter.parameter_in == ParameterIn::Query
+                && !TAKES_EMPTY.contains(&parameter.name.as_str()) =>
+        {
+            require_text(schema);
         }
         _ => {}
     }
