@@ -129,12 +129,14 @@ pub(crate) struct Issuer {
 }
 
 impl Issuer {
-    /// Loads the keys of an entry of the file of issuers. `environment` returns the value of a variable.
+    /// Loads the keys of an entry of the file of issuers. `environment` returns the value of a variable. `previous` is the
+    /// issuer before a reload.
     pub(crate) async fn load(
         entry: IssuerEntry,
         path: &Path,
         audience: Option<&str>,
         environment: &(dyn Fn(&str) -> Option<String> + Sync),
+        previous: Option<&Self>,
     ) -> Result<Self, AccessError> {
         let base = path.parent();
         let mut keys = Vec::new();
@@ -154,7 +156,7 @@ impl Issuer {
             keys.push(Key::from_pem(&file, &read_file(&file).await?)?);
         }
         let key_set = match &entry.jwks {
-            Some(place) => Some(KeySet::load(place, base).await?),
+            Some(place) => Some(KeySet::load(place, base, previous.and_then(Self::key_set)).await?),
             None => None,
         };
         Ok(Self {
@@ -164,6 +166,11 @@ impl Issuer {
             keys,
             key_set,
         })
+    }
+
+    /// The key set, if the issuer has one.
+    pub(crate) fn key_set(&self) -> Option<&KeySet> {
+        self.key_set.as_deref()
     }
 
     /// The claims of a token after all checks: signature, time, issuer, audience, organisation.

@@ -69,21 +69,37 @@ enum Source {
 }
 
 impl KeySet {
-    /// Reads the set for the first time. `place` is an `http(s)` address or a path; a relative path
-    /// begins at `base`.
+    /// Reads the set for the first time, or again at a reload. `place` is an `http(s)` address or a path; a relative path
+    /// begins at `base`. If an address does not answer, the keys of `previous` stay, provided that it has the same address.
     ///
     /// # Errors
     ///
     /// The place is not valid, or the file cannot be read or contains no usable key. An address that does not answer with
     /// a key set is logged and tried again later.
-    pub(crate) async fn load(place: &str, base: Option<&Path>) -> Result<Arc<Self>, AccessError> {
+    pub(crate) async fn load(
+        place: &str,
+        base: Option<&Path>,
+        previous: Option<&Self>,
+    ) -> Result<Arc<Self>, AccessError> {
         let set = Self {
             source: Source::parse(place, base)?,
             keys: RwLock::new(None),
             last_requested: Mutex::new(None),
         };
-        match (set.source.read().await, &set.source) {
+        let read = set.source.read().await;
+        let previous = previous
+            .filter(|previous| previous.source.is_same_place(&set.source))
+            .and_then(Self::keys);
+        match (read, &set.source) {
             (Ok(keys), _) if !keys.is_empty() => set.replace(keys),
+            (Ok(keys), Source::Address { .. }) if previous.is_some() => {
+                warn_about_withdrawn_keys(&set.source);
+                set.replace(keys);
+            }
+            (Err(error), Source::Address { .. }) if previous.is_some() => {
+                tracing::warn!(key_set = %set.source, %error, "the key set can't be read again; its old keys stay");
+                *set.keys.write().unwrap_or_else(PoisonError::into_inner) = previous;
+            }
             (Ok(_), Source::File(_)) => {
                 let reason = "it contains no key that can verify tokens".to_owned();
                 return Err(AccessError::BadKeySet {
@@ -149,8 +165,7 @@ impl KeySet {
         match read {
             Ok(keys) => {
                 if keys.is_empty() {
-                    // The issuer has withdrawn its keys.
-                    tracing::warn!(key_set = %self.source, "the key set contains no key that can verify tokens any more");
+                    warn_about_withdrawn_keys(&self.source);
                 }
                 self.replace(keys);
             }
@@ -161,7 +176,21 @@ impl KeySet {
     }
 }
 
+/// Logs that an issuer has withdrawn its keys.
+fn warn_about_withdrawn_keys(source: &Source) {
+    tracing::warn!(key_set = %source, "the key set contains no key that can verify tokens any more");
+}
+
 impl Source {
+    /// Whether both are the same file or the same address.
+    fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Source::File(path), Source::File(other)) => path == other,
+            (Source::Address { url, .. }, Source::Address { url: other, .. }) => url == other,
+            _ => false,
+        }
+    }
+
     fn parse(place: &str, base: Option<&Path>) -> Result<Self, AccessError> {
         if !place.contains("://") {
             return Ok(Source::File(

@@ -67,14 +67,17 @@ impl TokenKeys {
     /// [`AccessError`] with what to change. An address of a key set that does not answer is not an error; see
     /// [`crate::access::jwks`].
     pub async fn load(config: &KeyConfig) -> Result<Self, AccessError> {
-        Self::load_with(config, &|variable| std::env::var(variable).ok()).await
+        Self::load_with(config, &read_variable, None).await
     }
 
+    /// [`TokenKeys::load`] with the variables of `environment`. `previous` are the issuers before a reload.
     async fn load_with(
         config: &KeyConfig,
         environment: &(dyn Fn(&str) -> Option<String> + Sync),
+        previous: Option<&Issuers>,
     ) -> Result<Self, AccessError> {
-        let general = load_general(config).await?;
+        let before = previous.and_then(|issuers| issuers.general.as_ref());
+        let general = load_general(config, before.and_then(Issuer::key_set)).await?;
         let mut bound = HashMap::new();
         if let Some(path) = &config.issuers {
             for entry in read_entries(path).await? {
@@ -89,10 +92,10 @@ impl TokenKeys {
                     });
                 }
                 let name = entry.issuer.clone();
-                bound.insert(
-                    name,
-                    Issuer::load(entry, path, config.audience.as_deref(), environment).await?,
-                );
+                let before = previous.and_then(|issuers| issuers.bound.get(&name));
+                let audience = config.audience.as_deref();
+                let issuer = Issuer::load(entry, path, audience, environment, before).await?;
+                bound.insert(name, issuer);
             }
         }
         if config.audience.is_some() && general.is_none() && bound.is_empty() {
@@ -104,13 +107,14 @@ impl TokenKeys {
         })))))
     }
 
-    /// Loads all keys again, from the files and addresses of the settings. If that fails, the old keys stay.
+    /// Loads all keys again, from the files and addresses of the settings. If that fails, the old keys stay. The old keys
+    /// of an address that does not answer stay, too.
     ///
     /// # Errors
     ///
     /// As [`TokenKeys::load`].
     pub async fn reload(&self, config: &KeyConfig) -> Result<(), AccessError> {
-        let loaded = Self::load(config).await?;
+        let loaded = Self::load_with(config, &read_variable, Some(&self.current())).await?;
         self.0.send_replace(loaded.current());
         Ok(())
     }
@@ -182,8 +186,13 @@ impl Issuers {
     }
 }
 
-/// The issuer of the settings, if they contain a key.
-async fn load_general(config: &KeyConfig) -> Result<Option<Issuer>, AccessError> {
+/// The value of an environment variable.
+fn read_variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The issuer of the settings, if they contain a key. `previous` is its key set before a reload.
+async fn load_general(config: &KeyConfig, previous: Option<&KeySet>) -> Result<Option<Issuer>, AccessError> {
     let mut keys = Vec::new();
     if let Some(secret) = &config.secret {
         check_secret("ROLLBOOK_JWT_SECRET", secret)?;
@@ -193,7 +202,7 @@ async fn load_general(config: &KeyConfig) -> Result<Option<Issuer>, AccessError>
         keys.push(Key::from_pem(path, &read_file(path).await?)?);
     }
     let key_set = match &config.jwks {
-        Some(place) => Some(KeySet::load(place, None).await?),
+        Some(place) => Some(KeySet::load(place, None, previous).await?),
         None => None,
     };
     if keys.is_empty() && key_set.is_none() {

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 use ipnet::IpNet;
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use crate::access::credential::{BootstrapCredential, SecretHash};
 use crate::access::{KeyConfig, Scopes, TokenKeys};
@@ -46,7 +49,11 @@ pub async fn serve(
 ) -> Result<(), CliError> {
     let bootstrap = settings.bootstrap_credential()?;
     let mailer = settings.mail.mailer()?;
+    // From here on, SIGHUP does not end the process any more, also while it waits for the database.
+    let hangups = watch_hangups();
     let keys = TokenKeys::load(&settings.tokens.key_config()).await?;
+    let reloading = reload_at_hangups(hangups, keys.clone(), settings.tokens.key_config());
+    let reloading = AbortOnDrop(tokio::spawn(reloading));
     let listeners = Listeners {
         api: listen(settings.listen.listen, "--listen (ROLLBOOK_LISTEN)")?,
         metrics: settings
@@ -74,7 +81,6 @@ pub async fn serve(
     let options = settings.sender_options(listeners.api.local_addr()?);
     log_mail_settings(&settings.mail, &options);
     let sender = Sender::new(store.clone(), mailer, options);
-    let reloading = tokio::spawn(reload_at_hangups(keys.clone(), settings.tokens.key_config()));
     let app_state = AppState::new(store, keys, settings.app_options())?;
     let (running, address) = server::start(
         &settings.server_settings(),
@@ -85,7 +91,7 @@ pub async fn serve(
     )?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
     running.await?;
-    reloading.abort();
+    drop(reloading);
     tracing::info!("stopped");
     Ok(())
 }
@@ -201,16 +207,30 @@ pub async fn create_bootstrap_credential(
     Ok(())
 }
 
+/// A task that ends when this is dropped.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The SIGHUPs that come from now on. `None` if they cannot be handled.
+#[cfg(unix)]
+fn watch_hangups() -> Option<Signal> {
+    let hangups = signal(SignalKind::hangup());
+    hangups
+        .inspect_err(
+            |error| tracing::warn!(%error, "SIGHUP cannot be handled; restart the server for new keys"),
+        )
+        .ok()
+}
+
 /// Loads the keys of tokens again at each SIGHUP: a key or a file of issuers is exchanged without a restart.
 #[cfg(unix)]
-async fn reload_at_hangups(keys: TokenKeys, config: KeyConfig) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut hangups = match signal(SignalKind::hangup()) {
-        Ok(hangups) => hangups,
-        Err(error) => {
-            return tracing::warn!(%error, "SIGHUP cannot be handled; restart the server for new keys");
-        }
-    };
+async fn reload_at_hangups(hangups: Option<Signal>, keys: TokenKeys, config: KeyConfig) {
+    let Some(mut hangups) = hangups else { return };
     while hangups.recv().await.is_some() {
         match keys.reload(&config).await {
             Ok(()) => tracing::info!("loaded the keys of tokens again"),
@@ -222,7 +242,10 @@ async fn reload_at_hangups(keys: TokenKeys, config: KeyConfig) {
 }
 
 #[cfg(not(unix))]
-async fn reload_at_hangups(_: TokenKeys, _: KeyConfig) {}
+fn watch_hangups() {}
+
+#[cfg(not(unix))]
+async fn reload_at_hangups((): (), _: TokenKeys, _: KeyConfig) {}
 
 /// Ready at the first SIGTERM or SIGINT. A second one ends the process at once.
 pub(super) async fn shutdown_signal() {
@@ -236,7 +259,6 @@ pub(super) async fn shutdown_signal() {
 
 #[cfg(unix)]
 async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::terminate()) {
         Ok(mut terminate) => tokio::select! {
             _ = terminate.recv() => {}

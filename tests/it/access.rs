@@ -3,6 +3,7 @@
 
 mod caching;
 mod challenges;
+mod reload;
 mod routes;
 mod tenants;
 mod tokens;

@@ -50,8 +50,10 @@ impl Db {
                 write, read, replica, ..
             } => {
                 let mut pools = vec![("write", write.size()), ("read", read.size())];
-                pools.extend(replica.as_ref().map(|replica| ("replica", replica.pool().size())));
-                (pools, self.failed_connections())
+                let replica = replica.as_ref().map(|replica| replica.pool());
+                pools.extend(replica.map(|pool| ("replica", pool.size())));
+                let lost_by_replica = replica.map_or(0, |pool| pool.failed_connections());
+                (pools, self.failed_connections() + lost_by_replica)
             }
         };
         for (pool, size) in pools {

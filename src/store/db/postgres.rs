@@ -11,20 +11,21 @@
 //! Behind such a pooler ([`DatabaseSettings::behind_transaction_pooler`]) nothing outlives a transaction: each query runs
 //! in one, no statement has a name, and a connection is not set up.
 
+mod connecting;
 mod health;
+mod identity;
 mod lease;
 mod limits;
 mod unlimited;
 
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::{Either, join_all, select};
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, Postgres};
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{PgPool, Postgres};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -34,16 +35,17 @@ use crate::store::db::StoreError;
 use crate::store::db::database::{DatabaseSettings, Row, Sql};
 use crate::store::db::pool_metrics::{self, PoolSize};
 
+use connecting::{check_identity, connect_error, set_up_connection, set_up_text, test};
+pub(super) use connecting::{check_that_it_answers, connect_options};
 use health::Health;
+pub(crate) use identity::Identity;
 use lease::AllRows;
 pub(crate) use lease::{Lease, PostgresTx, Read};
 pub(crate) use limits::Work;
-use limits::{CUSTOM_PLANS, KEEPALIVE, Limits, STREAM_LIMITS, WATCH_CLIENT, idle_text, limits_text};
+use limits::{Limits, STREAM_LIMITS, idle_text, limits_text};
 
 /// The name of this program in the database's list of connections.
 const APPLICATION: &str = "rollbook";
-/// The time within which the database answers the test of an idle connection.
-const TEST_TIME: Duration = Duration::from_secs(1);
 /// How much longer than the database this process waits for the end of a statement. If the network works, the database
 /// ends the statement first, and the connection can be used again.
 const GRACE: Duration = Duration::from_secs(1);
@@ -98,8 +100,8 @@ impl PostgresPool {
         settings: &DatabaseSettings,
         connections: u32,
     ) -> Result<Self, StoreError> {
-        let pool = Self::new(settings, &settings.url, connections, Access::Write)?;
-        pool.connect().await
+        let pool = Self::new(settings, &settings.url, connections, Access::Write, None)?;
+        pool.connect(settings).await
     }
 
     /// Opens a pool for queries outside of transactions.
@@ -107,24 +109,37 @@ impl PostgresPool {
         settings: &DatabaseSettings,
         connections: u32,
     ) -> Result<Self, StoreError> {
-        let pool = Self::new(settings, &settings.url, connections, Access::Read)?;
-        pool.connect().await
+        let pool = Self::new(settings, &settings.url, connections, Access::Read, None)?;
+        pool.connect(settings).await
     }
 
-    /// A pool of the replica at `url`, without a connection yet.
+    /// A pool of the replica at `url`, without a connection yet. Each connection must lead to the database of `identity`.
     pub(super) fn for_replica(
         settings: &DatabaseSettings,
         url: &str,
         primary: &Self,
+        identity: Arc<Identity>,
     ) -> Result<Self, StoreError> {
-        let mut pool = Self::new(settings, url, settings.connections, Access::Read)?;
+        let connections = settings.connections;
+        let mut pool = Self::new(settings, url, connections, Access::Read, Some(identity))?;
         pool.fallback = Some(Arc::new(primary.clone()));
         Ok(pool)
     }
 
     /// Opens the first connection.
-    async fn connect(self) -> Result<Self, StoreError> {
-        drop(self.pool.acquire().await.map_err(StoreError::Connect)?);
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unreachable`] if another try may succeed.
+    async fn connect(self, settings: &DatabaseSettings) -> Result<Self, StoreError> {
+        match self.pool.acquire().await {
+            Ok(connection) => drop(connection),
+            Err(error) => {
+                self.pool.close().await;
+                let options = connect_options(&settings.url, settings.behind_transaction_pooler)?;
+                return Err(connect_error(&options, error));
+            }
+        }
         Ok(self)
     }
 
@@ -133,6 +148,7 @@ impl PostgresPool {
         url: &str,
         connections: u32,
         access: Access,
+        identity: Option<Arc<Identity>>,
     ) -> Result<Self, StoreError> {
         let is_behind_pooler = settings.behind_transaction_pooler;
         let options = connect_options(url, is_behind_pooler)?;
@@ -140,9 +156,14 @@ impl PostgresPool {
         let set_up = (!is_behind_pooler).then(|| set_up_text(&limits, access));
         let health = Arc::new(Health::new());
         let observer = Arc::clone(&health);
+        // A read waits no longer for a connection to a replica before it goes to the primary.
+        let acquire_time = match identity {
+            Some(_) => settings.wait.min(REPLICA_TIME),
+            None => settings.wait,
+        };
         let pool = PgPoolOptions::new()
             .max_connections(connections)
-            .acquire_timeout(settings.wait)
+            .acquire_timeout(acquire_time)
             .test_before_acquire(false)
             .before_acquire(move |connection, _| {
                 let health = Arc::clone(&observer);
@@ -155,8 +176,11 @@ impl PostgresPool {
                 })
             })
             .after_connect(move |connection, _| {
-                let set_up = set_up.clone();
+                let (set_up, identity) = (set_up.clone(), identity.clone());
                 Box::pin(async move {
+                    if let Some(identity) = identity {
+                        check_identity(connection, &identity).await?;
+                    }
                     match set_up {
                         Some(text) => set_up_connection(connection, text).await,
                         None => Ok(()),
@@ -206,22 +230,23 @@ impl PostgresPool {
         loop {
             let pool = self.pool.clone();
             let acquired = self.home.spawn(async move { pool.acquire().await });
-            let acquired = timeout_at(deadline + pause, acquired).await;
-            let acquired = acquired.map_err(|_| sqlx::Error::PoolTimedOut)?;
-            let acquired = acquired.map_err(|_| StoreError::Closed)?; // the runtime has ended
+            let acquired = match timeout_at(deadline + pause, acquired).await {
+                Ok(joined) => joined.map_err(|_| StoreError::Closed)?, // an error means that the runtime has ended
+                Err(_) => Err(sqlx::Error::PoolTimedOut),
+            };
             if self.health.is_suspect.load(Ordering::SeqCst) {
                 self.test_idle();
             }
             match acquired.map_err(StoreError::from) {
-                Ok(connection) => {
-                    pool_metrics::note_wait(self.name(), begin.elapsed());
-                    return Ok(self.lease(connection));
-                }
                 Err(error) if error.is_disconnected() && Instant::now() + pause < deadline => {
                     sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
-                Err(error) => return Err(error),
+                outcome => {
+                    // A wait without a connection counts: it is the longest.
+                    pool_metrics::note_wait(self.name(), begin.elapsed());
+                    return outcome.map(|connection| self.lease(connection));
+                }
             }
         }
     }
@@ -485,70 +510,4 @@ impl PostgresPool {
     pub(super) async fn close(&self) {
         let _ = timeout(CLOSE_TIME, self.pool.close()).await;
     }
-}
-
-/// The options of a connection to the database at this URL.
-pub(super) fn connect_options(url: &str, is_behind_pooler: bool) -> Result<PgConnectOptions, StoreError> {
-    let options = PgConnectOptions::from_str(url).map_err(StoreError::Connect)?;
-    let options = options.application_name(APPLICATION);
-    Ok(if is_behind_pooler {
-        // Poolers refuse this parameter of the start. Numbers travel in binary form, so it changes nothing.
-        options.extra_float_digits(None).statement_cache_capacity(0)
-    } else {
-        options.statement_cache_capacity(256)
-    })
-}
-
-/// Opens a connection and closes it. A pool would try for as long as a request may wait, and not say why it failed.
-///
-/// # Errors
-///
-/// [`StoreError::Unreachable`] if another try may succeed.
-pub(super) async fn check_that_it_answers(settings: &DatabaseSettings) -> Result<(), StoreError> {
-    let options = connect_options(&settings.url, settings.behind_transaction_pooler)?;
-    let unreachable = |cause: String| StoreError::Unreachable {
-        address: format!("{}:{}", options.get_host(), options.get_port()),
-        cause,
-    };
-    match timeout(settings.wait, PgConnection::connect_with(&options)).await {
-        Ok(Ok(connection)) => {
-            let _ = connection.close().await; // it has answered
-            Ok(())
-        }
-        Ok(Err(error)) => {
-            let cause = error.to_string();
-            match StoreError::connect(error) {
-                error if error.is_passing() => Err(unreachable(cause)),
-                error => Err(error),
-            }
-        }
-        Err(_) => Err(unreachable(format!("no answer within {:?}", settings.wait))),
-    }
-}
-
-/// Asks the database for an answer.
-async fn test(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    match timeout(TEST_TIME, connection.ping()).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
-    }
-}
-
-/// The settings of a new connection. They are not options of the start, because poolers refuse those.
-fn set_up_text(limits: &Limits, access: Access) -> String {
-    // The database limits all queries that read as long ones. This process closes the connection of a short one that
-    // takes longer than it may.
-    let (work, more) = match access {
-        Access::Write => (Work::Short, ""),
-        Access::Read => (Work::Long, CUSTOM_PLANS),
-    };
-    format!("{}; {KEEPALIVE}; {more}", limits_text(limits, work, "SET"))
-}
-
-async fn set_up_connection(connection: &mut PgConnection, text: String) -> Result<(), sqlx::Error> {
-    connection.execute(AssertSqlSafe(text)).await?;
-    // A statement whose client has gone ends. Not every version and platform of PostgreSQL has this setting, and all
-    // works without it.
-    let _ = connection.execute(WATCH_CLIENT).await;
-    Ok(())
 }

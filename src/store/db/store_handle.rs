@@ -252,7 +252,8 @@ impl Store {
 
     /// The remembered keys. They are forgotten when a connection has failed.
     fn remembered_keys(&self) -> MutexGuard<'_, RememberedKeys> {
-        let failed_connections = self.db().failed_connections();
+        // A handle of the replica forgets for the same reasons: the keys belong to the primary.
+        let failed_connections = self.inner.db.failed_connections();
         let keys = self.inner.organisations.lock();
         let mut keys = keys.unwrap_or_else(PoisonError::into_inner);
         if keys.failed_connections != failed_connections || keys.by_id.len() > MAX_REMEMBERED_ORGANISATIONS {

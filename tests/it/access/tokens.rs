@@ -29,16 +29,16 @@ fn rsa_key(pem: &str) -> EncodingKey {
     EncodingKey::from_rsa_pem(pem.as_bytes()).expect("a key")
 }
 
-fn key_a() -> EncodingKey {
+pub(super) fn key_a() -> EncodingKey {
     rsa_key(include_str!("../../fixtures/keys/rsa-a.pem"))
 }
 
-fn key_b() -> EncodingKey {
+pub(super) fn key_b() -> EncodingKey {
     rsa_key(include_str!("../../fixtures/keys/rsa-b.pem"))
 }
 
 /// Signs claims by RS256.
-fn sign_rs256(key: &EncodingKey, kid: Option<&str>, claims: &Value) -> String {
+pub(super) fn sign_rs256(key: &EncodingKey, kid: Option<&str>, claims: &Value) -> String {
     let header = Header { kid: kid.map(str::to_owned), ..Header::new(Algorithm::RS256) };
     jsonwebtoken::encode(&header, claims, key).expect("claims are JSON")
 }
@@ -120,7 +120,7 @@ impl Drop for Folder {
     }
 }
 
-fn jwks_text(keys: &[(&str, &EncodingKey)]) -> String {
+pub(super) fn jwks_text(keys: &[(&str, &EncodingKey)]) -> String {
     let keys: Vec<Value> = keys
         .iter()
         .map(|(kid, key)| {

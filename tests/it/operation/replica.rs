@@ -86,6 +86,7 @@ fn reads_from_a_replica_miss_nothing_that_was_stored_before() {
 async fn check_consistent_through(server: &TestServer) {
     let xapi = server.credential(ORG, &["all"]).await;
     let mut answers = Vec::new();
+    let before = count_reads(&xapi, "replica").await;
     for number in 0..8 {
         let sent = statement(mailbox(&format!("u{number}@x.example")), COMPLETED, "urn:c");
         xapi.post(STATEMENTS, &sent).await.expect(200);
@@ -94,6 +95,7 @@ async fn check_consistent_through(server: &TestServer) {
         answers.push((through, answer.json()["statements"].as_array().expect("a list").len()));
         server.clock.set(Timestamp::from_micros(server.clock.now().micros() + 40_000));
     }
+    assert!(count_reads(&xapi, "replica").await >= before + 4, "the replica is used");
     let all: Vec<Value> =
         xapi.get(STATEMENTS).await.expect(200).json()["statements"].as_array().expect("a list").clone();
     for (through, listed) in answers {

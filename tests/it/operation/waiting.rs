@@ -39,6 +39,10 @@ async fn check_start(database: &Database) {
         assert!(refused.header("retry-after").is_some(), "{path}");
         assert_eq!(refused.json()["code"], "database-unavailable", "{path}");
     }
+    // SIGHUP does not end a server that waits. The signals of a process come in their order.
+    process.signal("HUP");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    caller.get("/health/live").await.expect(200);
     proxy.refuse(false);
     wait_until_ready(&caller).await;
     caller.get("/v1/activities").await.expect(401);

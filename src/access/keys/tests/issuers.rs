@@ -11,7 +11,7 @@ fn environment(name: &str) -> Option<String> {
 
 async fn load_file(folder: &Folder, issuers: &str, config: KeyConfig) -> Result<TokenKeys, AccessError> {
     let issuers = Some(folder.write("issuers.json", issuers));
-    TokenKeys::load_with(&KeyConfig { issuers, ..config }, &environment).await
+    TokenKeys::load_with(&KeyConfig { issuers, ..config }, &environment, None).await
 }
 
 /// Two bound issuers and a general one.
