@@ -148,7 +148,7 @@ pub async fn ndjson(
 ///
 /// # Errors
 ///
-/// Any error before the first row group is complete.
+/// Any error before the first rows are read.
 #[cfg(feature = "parquet")]
 pub async fn parquet(
     store: &Store,

@@ -16,7 +16,7 @@
 //! | 4 | [`launches`] | launches of content: their body, their address, and what their tokens may write |
 //! | 4 | [`cmi5`] | course structures, the rules of a session, satisfaction |
 //! | 5 | [`store`] | all SQL |
-//! | 6 | [`export`] | rows as CSV and NDJSON |
+//! | 6 | [`export`] | rows as CSV, NDJSON and Parquet |
 //! | 6 | [`live`] | the live stream of new rows |
 //! | 7 | [`archive`] | whole organisations in files |
 //! | 7 | [`reports`] | saved reports, schedules, the sender and its messages |

@@ -209,7 +209,7 @@ async fn wait_until_true(mut flag: watch::Receiver<bool>) {
 
 /// The work in the background until the server has stopped: refreshing key sets, projecting rows again after their
 /// content changed, keeping the log of SQLite small, watching commits, abandoning expired sessions of cmi5, recording idle
-/// sessions of SCORM packages, and the upkeep of metrics.
+/// sessions of SCORM packages, measuring the backlog, and the upkeep of metrics.
 async fn background(app_state: Data<AppState>, stop: watch::Receiver<bool>) {
     let stopped = || wait_until_true(stop.clone());
     let upkeep = async {

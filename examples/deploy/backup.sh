@@ -5,9 +5,10 @@
 #   ROLLBOOK_DATABASE=postgres://rollbook:…@db/rollbook     examples/deploy/backup.sh /backup/rollbook-$(date +%F).dump
 #
 # The copy has the state of one moment, and everything that was acknowledged before the command began. The server goes on.
-# It needs `sqlite3`, or `pg_dump` of at least the version of the server. The file can be read by its owner only.
+# It needs postgres-address.sh beside it, and `sqlite3`, or `pg_dump` of at least the version of the server. The file can be read by its owner only.
 set -euo pipefail
 umask 077
+source "$(dirname "$0")/postgres-address.sh"
 
 database=${ROLLBOOK_DATABASE:?set it to the address of the database}
 target=${1:?name the file of the copy}
@@ -28,6 +29,7 @@ case $database in
     sqlite3 "$part" 'PRAGMA journal_mode = DELETE' >/dev/null
     ;;
   postgres://* | postgresql://*)
+    hide_password
     pg_dump --format=custom --no-owner --no-privileges --file="$part" "$database"
     pg_restore --list "$part" >/dev/null
     ;;

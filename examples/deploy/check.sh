@@ -86,7 +86,16 @@ check_nginx() {
   grep -q '^event: ready' "$temporary/events" || fail "the stream is held back"
 
   if request /metrics -o /dev/null 2>/dev/null; then fail "/metrics can be read through the proxy"; fi
-  if grep -q -e proxied -e Prox "$temporary/rollbook.log"; then fail "the log of nginx has queries or paths"; fi
+  # A request that cannot be passed on is an error with its path.
+  sed -i -e "s|server ${ROLLBOOK_CLIENT_URL#http://};|server 127.0.0.1:1;|" "$temporary/rollbook.conf"
+  nginx -s reload -e "$temporary/error.log" -c "$temporary/nginx.conf" 2>/dev/null
+  for _ in $(seq 50); do
+    status=$(request '/v1/users?q=proxied' -o /dev/null -w '%{http_code}' 2>/dev/null || true)
+    [[ $status != 502 ]] || break
+    sleep 0.1
+  done
+  [[ $status == 502 ]] || fail "nginx passes requests on to nothing: $status"
+  if grep -q -e proxied -e Prox "$temporary"/*.log; then fail "a log of nginx has queries or paths"; fi
   echo "nginx: requests, a large document, an export and the live stream pass"
 }
 

@@ -4,9 +4,10 @@
 #   ROLLBOOK_DATABASE=sqlite:/var/lib/rollbook/rollbook.db examples/deploy/restore.sh /backup/rollbook-2026-11-28.db
 #   ROLLBOOK_DATABASE=postgres://rollbook:…@db/rollbook     examples/deploy/restore.sh /backup/rollbook-2026-11-28.dump
 #
-# Stop the server first. Start it with `rollbook migrate` where the copy comes from an earlier version.
+# It needs postgres-address.sh beside it. Stop the server first. Start it with `rollbook migrate` where the copy comes from an earlier version.
 set -euo pipefail
 umask 077
+source "$(dirname "$0")/postgres-address.sh"
 
 database=${ROLLBOOK_DATABASE:?set it to the address of the database}
 source=${1:?name the file of the copy}
@@ -25,6 +26,7 @@ case $database in
     mv "$file.part" "$file"
     ;;
   postgres://* | postgresql://*)
+    hide_password
     tables=$(psql "$database" -XAtc "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')")
     [[ $tables == 0 ]] || { echo "the database has tables already: create an empty one" >&2; exit 1; }
     # All or nothing.

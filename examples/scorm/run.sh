@@ -57,7 +57,7 @@ if [[ -n ${CHROMIUM:=$(command -v chromium || command -v chromium-browser || tru
   export CHROMIUM
   node "$folder/page.mjs" || status=1
 else
-  echo "chromium is not installed; the page is skipped"
+  echo "skipped: the page needs chromium, which is not installed"
 fi
 if [[ $status != 0 ]]; then
   echo "the server's log:" >&2

@@ -25,6 +25,10 @@ pub(super) trait WriteLines: Send + 'static {
     /// The type of a row: a row of the log, or the progress of a person.
     type Item: Send + Sync + 'static;
 
+    /// Whether the heading is sent with the first rows, and not with the first full block. For writers that collect many
+    /// rows before they write bytes.
+    const SENDS_HEADING_EARLY: bool = false;
+
     /// Writes the bytes before the first line.
     fn write_heading(&mut self, out: &mut Vec<u8>);
 
@@ -128,6 +132,7 @@ async fn write_blocks<L: WriteLines>(
     let mut rows = pin!(rows);
     let mut block = Vec::with_capacity(BLOCK_BYTES + LAST_LINE_BYTES);
     lines.write_heading(&mut block);
+    let mut heading_waits = L::SENDS_HEADING_EARLY;
     while let Some(chunk) = rows.next().await {
         let chunk = chunk?;
         lines.load(&chunk).await?;
@@ -137,6 +142,9 @@ async fn write_blocks<L: WriteLines>(
             if block.len() >= BLOCK_BYTES && !send_block(&mut block, writer).await {
                 return Ok(());
             }
+        }
+        if mem::take(&mut heading_waits) && !block.is_empty() && !send_block(&mut block, writer).await {
+            return Ok(());
         }
     }
     lines.write_end(&mut block)?;

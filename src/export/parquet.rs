@@ -2,7 +2,7 @@
 //!
 //! Rows are collected in batches of columns, batches are encoded into a row group, and a row group is written when it
 //! reaches [`GROUP_ROWS`] or [`GROUP_BYTES`]. So the memory of an export is that of one row group and of the cached cells.
-//! The footer, without which a file is unreadable, is written at the end.
+//! The mark with which a file begins is sent with the first rows. The footer, without which a file is unreadable, is written at the end.
 
 mod column;
 
@@ -46,6 +46,8 @@ pub struct Rows {
     rendered: RenderedCells<Vec<Value>>,
     batch: Batch,
     file: ArrowWriter<Vec<u8>>,
+    /// The mark with which a file begins.
+    heading: Vec<u8>,
 }
 
 impl Rows {
@@ -69,12 +71,16 @@ impl Rows {
             .set_max_row_group_row_count(Some(GROUP_ROWS))
             .set_created_by(concat!("rollbook ", env!("CARGO_PKG_VERSION")).to_owned())
             .build();
+        let mut file = ArrowWriter::try_new(Vec::new(), batch.schema.clone(), Some(properties))?;
+        let mut heading = Vec::new();
+        move_bytes(&mut file, &mut heading)?;
         Ok(Self {
             store: store.clone(),
             organisation: organisation.clone(),
             layout,
             rendered: RenderedCells::default(),
-            file: ArrowWriter::try_new(Vec::new(), batch.schema.clone(), Some(properties))?,
+            file,
+            heading,
             batch,
         })
     }
@@ -86,23 +92,27 @@ impl Rows {
         if self.file.in_progress_size() >= GROUP_BYTES {
             self.file.flush()?;
         }
-        self.move_bytes(out)
+        move_bytes(&mut self.file, out)
     }
+}
 
-    fn move_bytes(&mut self, out: &mut Vec<u8>) -> Result<(), ExportError> {
-        self.file
-            .sync()
-            .map_err(|error| ExportError::Parquet(error.to_string()))?;
-        out.append(self.file.inner_mut());
-        Ok(())
-    }
+/// Moves the bytes that the file has written to `out`.
+fn move_bytes(file: &mut ArrowWriter<Vec<u8>>, out: &mut Vec<u8>) -> Result<(), ExportError> {
+    file.sync()
+        .map_err(|error| ExportError::Parquet(error.to_string()))?;
+    out.append(file.inner_mut());
+    Ok(())
 }
 
 impl WriteLines for Rows {
     type Item = Row;
 
-    /// Writes nothing: the first bytes are sent with the first row group.
-    fn write_heading(&mut self, _: &mut Vec<u8>) {}
+    /// A row group can take long, and a client waits for the first byte.
+    const SENDS_HEADING_EARLY: bool = true;
+
+    fn write_heading(&mut self, out: &mut Vec<u8>) {
+        out.append(&mut self.heading);
+    }
 
     async fn load(&mut self, rows: &[Row]) -> Result<(), ExportError> {
         let (store, organisation) = (&self.store, &self.organisation);
@@ -125,7 +135,7 @@ impl WriteLines for Rows {
             self.encode_batch(out)?;
         }
         self.file.finish()?;
-        self.move_bytes(out)
+        move_bytes(&mut self.file, out)
     }
 }
 

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// The concurrency limits of one server.
 #[derive(Debug)]
 pub struct ConcurrencyLimits {
-    /// `export.csv`, `export.ndjson` and `progress.csv`. Each holds one connection while the database is read, and needs
+    /// The exports of signed-in callers, in each format. Each holds one connection while the database is read, and needs
     /// a second one now and then.
     pub exports: ExportLimit,
     /// `/downloads/{token}`: exports without authorisation. Their limit is separate, so that they never delay the

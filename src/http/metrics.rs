@@ -204,7 +204,7 @@ async fn read_metrics(app_state: Data<AppState>) -> Answer {
     app_state.store().measure_pools();
     let text = web::block(|| {
         process::measure();
-        recorder.render()
+        recorder.render() + &process::render_processor_seconds()
     })
     .await
     .map_err(Problem::internal)?;

@@ -48,7 +48,7 @@ use crate::reports::schedule::ScheduleStatus;
         (name = "timelines", description = "The log of one user together with the notes about that user."),
         (name = "completions", description = "Marking content as complete, and the progress of persons."),
         (name = "imports", description = "Files of activities or statements, recorded in the background."),
-        (name = "exports", description = "The log as CSV and NDJSON."),
+        (name = "exports", description = "The log as CSV, NDJSON and Parquet, and links to files."),
         (name = "subscriptions", description = "Activities as signed webhooks, and statements for other record stores, as they come."),
         (name = "reports", description = "Saved reports, their schedules and deliveries, and report keys."),
         (name = "quizzes", description = "Answers to questions, and their statistics."),
@@ -304,6 +304,23 @@ mod tests {
             }
         }
         assert!(patches > 5, "{patches}");
+    }
+
+    #[test]
+    fn orders_of_lists_are_closed_sets() {
+        let document = json();
+        let operations = document["paths"].as_object().expect("paths").values();
+        let operations = operations.flat_map(|item| item.as_object().expect("item").values());
+        let parameters = operations.filter_map(|operation| operation["parameters"].as_array());
+        let orders: Vec<_> = parameters
+            .flatten()
+            .filter(|parameter| parameter["name"] == "sort")
+            .collect();
+        assert!(orders.len() > 8, "{}", orders.len());
+        for order in orders {
+            let values = order["schema"]["enum"].as_array().map_or(0, Vec::len);
+            assert!(values > 1, "{order}");
+        }
     }
 
     #[test]

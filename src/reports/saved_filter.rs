@@ -14,6 +14,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::base::clock::Timestamp;
 use crate::base::fault::{Faults, Place};
+use crate::base::flag::parse_flag;
 use crate::base::json::Node;
 use crate::log::filter::{FILTER_PARAMETERS, Parameter, SCOPE_PARAMETERS, SORT_PARAMETERS, ValueKind};
 use crate::log::{ParameterFault, ParseContext, Query};
@@ -113,10 +114,10 @@ fn has_value(node: &Node<'_>) -> bool {
 }
 
 fn to_documented_value(name: &str, text: &str) -> Value {
-    match (kind_of(name), text) {
-        (Some(ValueKind::Repeated), _) if is_closed_set(name) => split_keys(text).collect(),
-        (Some(ValueKind::Repeated), _) => Value::from(vec![text]),
-        (Some(ValueKind::Boolean), "true" | "false") => Value::from(text == "true"),
+    match kind_of(name) {
+        Some(ValueKind::Repeated) if is_closed_set(name) => split_keys(text).collect(),
+        Some(ValueKind::Repeated) => Value::from(vec![text]),
+        Some(ValueKind::Boolean) => parse_flag(text).map_or_else(|| Value::from(text), Value::from),
         _ => Value::from(text),
     }
 }
@@ -398,6 +399,12 @@ mod tests {
         assert_eq!(
             stored.as_str(),
             r#"{"tag":["b","a"],"type":["quiz","item"],"completed":true}"#
+        );
+        let text = r#"{"completed":"True","include_deactivated":"FALSE"}"#;
+        let stored = parse(text).unwrap();
+        assert_eq!(
+            stored.as_str(),
+            r#"{"completed":true,"include_deactivated":false}"#
         );
         assert_eq!(parse("{}").unwrap(), SavedFilter::everything());
     }

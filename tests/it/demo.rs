@@ -17,8 +17,9 @@ use rollbook::store::PageLimits;
 use serde_json::{Value, json};
 
 use crate::support::Database;
-use crate::support::browser::{is_installed, open_in_browser};
+use crate::support::browser::open_in_browser;
 use crate::support::server::{START, TestServer, run, run_with};
+use crate::support::tools::is_installed;
 
 /// The contents that the guide starts, with their standards.
 const LAUNCHED: [(&str, &str); 2] = [("incident-drill", "xapi"), ("fire-safety", "scorm")];

@@ -1,14 +1,18 @@
 //! Tests of row groups. They read the files with the reader of the same crate; `tests/it/v1/exports/parquet.rs` reads
 //! them with other programs.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::Field as Cell;
 
 use super::*;
 use crate::export::columns::COLUMNS;
-use crate::export::testing;
+use crate::export::{Blocks, Transfer, testing};
 use crate::log::{ContentKey, PersonKey, VerbKey};
+use crate::store::SkippedRows;
 
 /// A writer without a store, with the details of the test's row.
 struct Writer {
@@ -122,6 +126,43 @@ fn row_without_content_has_no_list_and_a_content_without_tags_an_empty_one() {
         })
         .collect();
     assert_eq!(tags, ["null", "[]"]);
+}
+
+/// A writer that only its heading is read from: the rows of the test come without details.
+struct Heading(ArrowWriter<Vec<u8>>);
+
+impl WriteLines for Heading {
+    type Item = Row;
+    const SENDS_HEADING_EARLY: bool = Rows::SENDS_HEADING_EARLY;
+
+    fn write_heading(&mut self, out: &mut Vec<u8>) {
+        move_bytes(&mut self.0, out).unwrap();
+    }
+
+    async fn load(&mut self, _: &[Row]) -> Result<(), ExportError> {
+        Ok(())
+    }
+
+    fn write_line(&mut self, _: &Row, _: &mut Vec<u8>) -> Result<(), ExportError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn first_bytes_are_sent_with_the_first_rows() {
+    let file = ArrowWriter::try_new(Vec::new(), writer().batch.schema, None).unwrap();
+    let first: Result<_, StoreError> = Ok(vec![testing::row()]);
+    let rows = stream::iter([first]).chain(stream::pending());
+    let blocks = Blocks::start(
+        rows,
+        Heading(file),
+        Transfer::in_process(()),
+        SkippedRows::default(),
+    );
+    let blocks = tokio::time::timeout(Duration::from_secs(10), blocks)
+        .await
+        .unwrap();
+    assert_eq!(blocks.unwrap().next().await.unwrap().unwrap(), b"PAR1");
 }
 
 #[test]

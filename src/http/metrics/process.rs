@@ -14,7 +14,7 @@ const PROCESSOR_SECONDS: &str = "process_cpu_seconds_total";
 /// The unit of processor times in `/proc`: ticks per second, the same on every platform of Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Sets the metrics of the process. On systems without `/proc` they are missing.
+/// Sets the gauges of the process. On systems without `/proc` they are missing.
 pub(super) fn measure() {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     if let Some(kibibytes) = number_after(&status, "VmRSS:") {
@@ -28,21 +28,23 @@ pub(super) fn measure() {
     if let Some(most) = number_after(&limits, "Max open files") {
         metrics::gauge!(MAX_DESCRIPTORS).set(most);
     }
+}
+
+/// The counter of the processor time, as text. The recorder cannot have it: its counters are whole numbers. The text is empty
+/// on systems without `/proc`.
+pub(super) fn render_processor_seconds() -> String {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    if let Some(ticks) = processor_ticks(&stat) {
-        metrics::gauge!(PROCESSOR_SECONDS).set(ticks / TICKS_PER_SECOND);
-    }
+    let Some(ticks) = processor_ticks(&stat) else {
+        return String::new();
+    };
+    let (name, seconds) = (PROCESSOR_SECONDS, ticks / TICKS_PER_SECOND);
+    format!("# HELP {name} The processor time so far.\n# TYPE {name} counter\n{name} {seconds}\n\n")
 }
 
 pub(super) fn describe() {
     metrics::describe_gauge!(MEMORY, metrics::Unit::Bytes, "The memory in use.");
     metrics::describe_gauge!(DESCRIPTORS, "The open descriptors.");
     metrics::describe_gauge!(MAX_DESCRIPTORS, "The most descriptors that may be open.");
-    metrics::describe_gauge!(
-        PROCESSOR_SECONDS,
-        metrics::Unit::Seconds,
-        "The processor time so far."
-    );
 }
 
 /// The first number after the name of a line.

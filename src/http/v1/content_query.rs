@@ -12,12 +12,11 @@ use crate::access::permit::ReadActivities;
 use crate::base::CursorCipher;
 use crate::base::clock::Timestamp;
 use crate::base::fault::Faults;
-use crate::base::flag::parse_flag;
 use crate::export::FileOptions;
 use crate::http::auth::Caller;
 use crate::http::base_path_of;
 use crate::http::pages::{self, PageWriter};
-use crate::http::problem::{Answer, Code, Problem, ProblemError};
+use crate::http::problem::{Answer, Code, Problem};
 use crate::http::query::QueryPairs;
 use crate::log::activity::ActivityContent;
 use crate::log::cursor::PartCursor;
@@ -27,6 +26,7 @@ use crate::store::{ContentRecords, RecordKind};
 use crate::texts::Language;
 
 use super::activities::parse_context;
+use super::exports::file_options;
 
 const CURSOR: &str = "cursor";
 
@@ -137,17 +137,9 @@ impl ContentQuery {
     /// Parses the parameters `bom` and `raw`.
     pub(super) fn file_options(&self, language: Language) -> Result<FileOptions, Problem> {
         let mut faults = Faults::new();
-        let mut flag = |name: &str| {
-            self.query.extra(name).is_some_and(|text| {
-                parse_flag(text).unwrap_or_else(|| {
-                    faults.push(ProblemError::in_parameter(name, "must be `true` or `false`"));
-                    false
-                })
-            })
-        };
-        let (bom, raw) = (flag("bom"), flag("raw"));
+        let options = file_options(&self.query, language, &mut faults);
         match faults.is_empty() {
-            true => Ok(FileOptions { bom, raw, language }),
+            true => Ok(options),
             false => Err(Problem::with_errors(Code::BadParameter, faults)),
         }
     }

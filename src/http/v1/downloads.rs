@@ -83,7 +83,7 @@ async fn create_download(
 ) -> Answer {
     pairs.refuse_any()?;
     let path = body.read(parse_path)?;
-    let path = without_base(&path, caller.app_state().options().public_url.as_deref());
+    let path = without_base(&path, caller.app_state().base_path());
     let export = Export::find(path)?.ok_or_else(|| {
         let detail =
             "write the path of an export with its parameters, for example `/v1/activities/export.csv`";
@@ -154,12 +154,8 @@ fn parse_path(text: &str, depth: usize) -> Result<String, Faults> {
     })
 }
 
-/// The path without the one of the server's public address, which other addresses of the API begin with.
-fn without_base<'p>(path: &'p str, public_url: Option<&str>) -> &'p str {
-    let public_url: Option<actix_web::http::Uri> = public_url.and_then(|url| url.parse().ok());
-    let base = public_url
-        .as_ref()
-        .map_or("", |url| url.path().trim_end_matches('/'));
+/// The path without `base`, the path of the server's public address, which other addresses of the API begin with.
+fn without_base<'p>(path: &'p str, base: &str) -> &'p str {
     let rest = path.strip_prefix(base).filter(|rest| rest.starts_with("/v1/"));
     rest.unwrap_or(path)
 }
@@ -167,7 +163,7 @@ fn without_base<'p>(path: &'p str, public_url: Option<&str>) -> &'p str {
 /// Open a link to an export. It works once.
 ///
 /// The rows are those that the caller of `POST /v1/downloads` may see now. If the answer breaks off, the download failed. HEAD
-/// does not use the link.
+/// and a refusal do not use the link: after 429 or 503 it can be opened again.
 #[utoipa::path(
     get,
     path = "/downloads/once/{token}",
@@ -196,7 +192,7 @@ async fn open_download(
 async fn open(app_state: &AppState, request: &HttpRequest, token: &str, pairs: &QueryPairs) -> Answer {
     pairs.refuse_any()?;
     let attempt = LinkAttempt::begin(app_state, request, token)?;
-    let Some((secret, (encrypted, expires_at))) = find_link(app_state, request, token).await? else {
+    let Some((secret, (encrypted, expires_at))) = find_link(app_state, token).await? else {
         attempt.refuse();
         return Err(Problem::not_found());
     };
@@ -210,24 +206,23 @@ async fn open(app_state: &AppState, request: &HttpRequest, token: &str, pairs: &
         .await
         .map_err(hide_caller)?;
     let export = Export::find(&linked.path)?.ok_or_else(Problem::not_found)?;
-    export.respond(request.clone()).await
+    let answer = export.respond(request.clone()).await?;
+    // The link is used up last, so that a client that was refused can try again.
+    if !is_head_request(request) && !app_state.store().use_export_link(&secret.id()).await? {
+        return Err(Problem::not_found()); // another request was faster
+    }
+    Ok(answer)
 }
 
-/// Finds the stored request of a link. Each method but HEAD uses the link up.
+/// Finds the stored request of a link.
 async fn find_link(
     app_state: &AppState,
-    request: &HttpRequest,
     token: &str,
 ) -> Result<Option<(LinkSecret, (String, Timestamp))>, Problem> {
     let Some(secret) = LinkSecret::from_token(token) else {
         return Ok(None);
     };
-    let store = app_state.store();
-    let link = if is_head_request(request) {
-        store.find_export_link(&secret.id()).await?
-    } else {
-        store.take_export_link(&secret.id()).await?
-    };
+    let link = app_state.store().find_export_link(&secret.id()).await?;
     Ok(link.map(|link| (secret, link)))
 }
 
@@ -247,15 +242,13 @@ mod tests {
 
     #[test]
     fn path_of_the_public_address_is_optional() {
-        let base = Some("https://lms.example/rollbook");
-        for (path, public_url, expected) in [
-            ("/v1/x", None, "/v1/x"),
-            ("/v1/x", base, "/v1/x"),
-            ("/rollbook/v1/x", base, "/v1/x"),
-            ("/rollbook/v1/x", None, "/rollbook/v1/x"),
-            ("/v1/x", Some("https://lms.example"), "/v1/x"),
+        for (path, base, expected) in [
+            ("/v1/x", "", "/v1/x"),
+            ("/v1/x", "/rollbook", "/v1/x"),
+            ("/rollbook/v1/x", "/rollbook", "/v1/x"),
+            ("/rollbook/v1/x", "", "/rollbook/v1/x"),
         ] {
-            assert_eq!(without_base(path, public_url), expected);
+            assert_eq!(without_base(path, base), expected);
         }
     }
 }

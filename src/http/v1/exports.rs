@@ -18,7 +18,7 @@ use utoipa::IntoParams;
 use crate::access::permit::ReadActivities;
 use crate::base::fault::Faults;
 use crate::base::flag::parse_flag;
-use crate::export::{self, Blocks, ColumnSet, CsvOptions, ExportError};
+use crate::export::{self, Blocks, ColumnSet, CsvOptions, ExportError, FileOptions};
 use crate::http::auth::Caller;
 use crate::http::language::{FileLanguage, FileQuery, LanguageParameter, LocalQuery};
 use crate::http::problem::{Answer, Code, Problem, ProblemError};
@@ -26,7 +26,7 @@ use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::log::activity::Activity;
 use crate::log::period::local_date;
-use crate::log::{ParseContext, Query};
+use crate::log::{ParseContext, Query, Sort};
 use crate::texts::Language;
 
 use super::activities::parse_context;
@@ -49,8 +49,8 @@ routes! {
 )]
 pub(super) struct ExportOrder {
     /// `-happened_at` (default) or `happened_at`.
-    #[param(example = "-happened_at")]
-    sort: Option<String>,
+    #[param(inline, example = "-happened_at")]
+    sort: Option<Sort>,
 }
 
 /// The format of the CSV.
@@ -172,15 +172,7 @@ pub(super) fn parse_query(
 /// Parses the parameters `columns`, `bom` and `raw`. A resource without one of them uses its default.
 pub(super) fn csv_options(query: &Query, language: Language) -> Result<CsvOptions, Problem> {
     let mut faults = Faults::new();
-    let mut flag = |name: &str| {
-        query.extra(name).is_some_and(|text| {
-            parse_flag(text).unwrap_or_else(|| {
-                faults.push(ProblemError::in_parameter(name, "must be `true` or `false`"));
-                false
-            })
-        })
-    };
-    let (bom, raw) = (flag("bom"), flag("raw"));
+    let FileOptions { bom, raw, language } = file_options(query, language, &mut faults);
     let columns = match query.extra("columns") {
         None => Some(ColumnSet::default()),
         Some(key) => key.parse().ok(),
@@ -200,6 +192,27 @@ pub(super) fn csv_options(query: &Query, language: Language) -> Result<CsvOption
             language,
         }),
         _ => Err(Problem::with_errors(Code::BadParameter, faults)),
+    }
+}
+
+/// Parses the parameters `bom` and `raw`. A value that is not a flag is added to the faults.
+pub(super) fn file_options(
+    query: &Query,
+    language: Language,
+    faults: &mut Faults<ProblemError>,
+) -> FileOptions {
+    let mut flag = |name: &str| {
+        query.extra(name).is_some_and(|text| {
+            parse_flag(text).unwrap_or_else(|| {
+                faults.push(ProblemError::in_parameter(name, "must be `true` or `false`"));
+                false
+            })
+        })
+    };
+    FileOptions {
+        bom: flag("bom"),
+        raw: flag("raw"),
+        language,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::access::permit::ReadActivities;
 use crate::base::clock::Timestamp;
 use crate::base::fault::Faults;
 use crate::base::{CursorCipher, CursorError};
-use crate::export::{self, FileOptions};
+use crate::export;
 use crate::http::auth::Caller;
 use crate::http::language::{FileLanguage, FileQuery};
 use crate::http::pages::{self, PIECE, PageWriter};
@@ -195,18 +195,17 @@ async fn list_progress(
         let next = write_people(&progress, None, after, limit, &mut writer).await?;
         (next, None)
     };
-    let next = match next {
-        Some(after) => {
-            let cursor = cipher.encrypt_text(&ProgressCursor { now, after }.to_string())?;
-            Some(pages::next_page_address(
-                caller.app_state().base_path(),
-                request.path(),
-                &pairs,
-                &cursor,
-            ))
-        }
-        None => None,
-    };
+    let next = next.map(|after| {
+        let cursor = cipher.encrypt_text(&ProgressCursor { now, after }.to_string())?;
+        let base_path = caller.app_state().base_path();
+        Ok::<_, Problem>(pages::next_page_address(
+            base_path,
+            request.path(),
+            &pairs,
+            &cursor,
+        ))
+    });
+    let next = next.transpose()?;
     let others = OtherMembers {
         content: ActivityContent::new(progress.content()),
         total: counts.as_ref().map(|counts| counts.total),
@@ -273,11 +272,7 @@ pub(super) async fn export_progress(
     let now = query.now;
     let mut errors = ParameterErrors::default();
     let filter = errors.parse_status_filter(&query, now);
-    let options = FileOptions {
-        bom: errors.parse_flag(&query, "bom"),
-        raw: errors.parse_flag(&query, "raw"),
-        language,
-    };
+    let options = exports::file_options(&query, language, &mut errors.0);
     errors.finish()?;
     let progress = find_progress(&caller, query, &id, now).await?;
     let transfer = caller
@@ -353,12 +348,6 @@ impl ParameterErrors {
             self.0.push(ProblemError::in_parameter(name, detail));
         }
         value.map(|(_, value)| *value)
-    }
-
-    fn parse_flag(&mut self, query: &Query, name: &str) -> bool {
-        let text = query.extra(name).unwrap_or("false");
-        self.parse_key(name, text, &[("false", false), ("true", true)])
-            .unwrap_or(false)
     }
 
     fn parse_states(&mut self, query: &Query) -> Vec<State> {

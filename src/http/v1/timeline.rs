@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::access::Subjects;
 use crate::access::permit::{Notes, ReadActivities};
+use crate::base::clock::Timestamp;
 use crate::base::ids::UserId;
 use crate::http::auth::Caller;
 use crate::http::language::{LanguageParameter, LocalQuery};
@@ -145,30 +146,10 @@ async fn respond_with_page(
         true => Some(caller.store().count_timeline(timeline, query.now).await?),
         false => None,
     };
-    let mut lookups = Lookups::new(caller.store(), caller.org()).in_language(language);
+    let lookups = Lookups::new(caller.store(), caller.org()).in_language(language);
     let mut writer = PageWriter::new("entries", limits);
     let page = merge(rows, notes, query.limit as usize);
-    let mut last = None;
-    for piece in page.items.chunks(PIECE) {
-        let rows = piece.iter().filter_map(|entry| match entry {
-            Entry::System(row) => Some(row.as_ref()),
-            Entry::Manual(_) => None,
-        });
-        lookups.load(rows).await?;
-        for entry in piece {
-            let shown: TimelineEntry = match entry {
-                Entry::System(row) => lookups.activity(row, query.now)?.into(),
-                Entry::Manual(note) => note.as_ref().clone().into(),
-            };
-            if !writer.push(&shown)? {
-                break;
-            }
-            last = Some(entry);
-        }
-        if writer.is_full() {
-            break;
-        }
-    }
+    let last = write_entries(&page.items, lookups, query.now, &mut writer).await?;
     let next = match last {
         Some(last) if page.more || writer.is_full() => {
             let cursor = query.cursor_after(last.position())?;
@@ -183,4 +164,35 @@ async fn respond_with_page(
         _ => None,
     };
     writer.respond(next.as_deref(), &Total { total })
+}
+
+/// Adds the entries to the page until it is full. Returns the last one that has space.
+async fn write_entries<'e>(
+    entries: &'e [Entry],
+    mut lookups: Lookups,
+    now: Timestamp,
+    writer: &mut PageWriter,
+) -> Result<Option<&'e Entry>, Problem> {
+    let mut last = None;
+    for piece in entries.chunks(PIECE) {
+        let rows = piece.iter().filter_map(|entry| match entry {
+            Entry::System(row) => Some(row.as_ref()),
+            Entry::Manual(_) => None,
+        });
+        lookups.load(rows).await?;
+        for entry in piece {
+            let shown: TimelineEntry = match entry {
+                Entry::System(row) => lookups.activity(row, now)?.into(),
+                Entry::Manual(note) => note.as_ref().clone().into(),
+            };
+            if !writer.push(&shown)? {
+                return Ok(last);
+            }
+            last = Some(entry);
+        }
+        if writer.is_full() {
+            break;
+        }
+    }
+    Ok(last)
 }

@@ -64,17 +64,10 @@ impl Store {
         }
     }
 
-    /// Removes a link and returns it. Of several requests at the same moment, one gets it.
-    pub async fn take_export_link(&self, id: &[u8]) -> Result<Option<ExportLink>, StoreError> {
-        // A wrong link writes nothing.
-        if self.find_export_link(id).await?.is_none() {
-            return Ok(None);
-        }
-        let mut tx = self.db().begin().await?;
-        let delete = Sql::new("DELETE FROM export_links WHERE id = $1 RETURNING request, expires_at");
-        let taken = tx.fetch_row(delete.with(id.to_vec())).await?;
-        tx.commit().await?;
-        Ok(taken)
+    /// Removes a link. Returns false if it does not exist: of several requests at the same moment, one removes it.
+    pub async fn use_export_link(&self, id: &[u8]) -> Result<bool, StoreError> {
+        let delete = Sql::new("DELETE FROM export_links WHERE id = $1");
+        Ok(self.db().execute_alone(delete.with(id.to_vec())).await? > 0)
     }
 
     /// Finds a link without using it.

@@ -256,7 +256,32 @@ impl<'a> GroupLookups<'a> {
         let Some(org) = self.org else {
             return Ok(names);
         };
-        let people = counted.keys(Dimension::User);
+        self.load_user_names(org, counted.keys(Dimension::User), &mut names)
+            .await?;
+        let teams = counted.keys(Dimension::Team);
+        if !teams.is_empty() {
+            let select = Sql::new("SELECT key, id, name FROM teams WHERE org = $1 AND key IN LIST($2)");
+            let teams: Vec<(i64, TeamId, String)> = self
+                .store
+                .long_db()
+                .fetch_rows(select.with(org).with(teams))
+                .await?;
+            for (key, id, name) in teams {
+                names.teams.insert(key, KeyAndLabel::new(id.as_str(), name));
+            }
+        }
+        self.load_content_titles(counted.keys(Dimension::Content), &mut names)
+            .await?;
+        Ok(names)
+    }
+
+    /// Loads the names of users, and of persons that no user claims.
+    async fn load_user_names(
+        &self,
+        org: i64,
+        people: Vec<i64>,
+        names: &mut GroupNames,
+    ) -> Result<(), StoreError> {
         if !people.is_empty() {
             let columns = UserNameRow::COLUMNS;
             let select = format!("SELECT {columns} FROM users u WHERE u.org = $1 AND u.key IN LIST($2)");
@@ -276,23 +301,16 @@ impl<'a> GroupLookups<'a> {
                 names.users.insert(key.0, KeyAndLabel::unclaimed(&person));
             }
         }
-        let teams = counted.keys(Dimension::Team);
-        if !teams.is_empty() {
-            let select = Sql::new("SELECT key, id, name FROM teams WHERE org = $1 AND key IN LIST($2)");
-            let teams: Vec<(i64, TeamId, String)> = self
-                .store
-                .long_db()
-                .fetch_rows(select.with(org).with(teams))
-                .await?;
-            for (key, id, name) in teams {
-                names.teams.insert(key, KeyAndLabel::new(id.as_str(), name));
-            }
-        }
-        let contents: Vec<ContentKey> = counted
-            .keys(Dimension::Content)
-            .into_iter()
-            .map(ContentKey)
-            .collect();
+        Ok(())
+    }
+
+    /// Loads the titles of contents.
+    async fn load_content_titles(
+        &self,
+        contents: Vec<i64>,
+        names: &mut GroupNames,
+    ) -> Result<(), StoreError> {
+        let contents: Vec<ContentKey> = contents.into_iter().map(ContentKey).collect();
         if !contents.is_empty() {
             // A content that cannot be read has an empty name.
             let unnamed = contents.iter().map(|key| (key.0, KeyAndLabel::new("", "")));
@@ -301,11 +319,11 @@ impl<'a> GroupLookups<'a> {
             for (key, content) in contents {
                 names.contents.insert(
                     key.0,
-                    KeyAndLabel::new(content.id.as_str(), display_title(&content, language)),
+                    KeyAndLabel::new(content.id.as_str(), display_title(&content, names.language)),
                 );
             }
         }
-        Ok(names)
+        Ok(())
     }
 }
 

@@ -7,9 +7,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::TestServer;
-use crate::support::browser::{is_installed, output_of};
+use crate::support::browser::output_of;
 use crate::support::http::Answer;
 use crate::support::server::sign;
+use crate::support::tools::is_installed;
 use crate::support::{apply, both_databases};
 
 const BEARER: &str = "Bearer";

@@ -7,10 +7,11 @@ use rollbook::http::AppOptions;
 use serde_json::{Value, json};
 
 use super::unit::{find, launch_body};
-use crate::support::browser::{install_example, is_installed, open_in_browser, output_of, serve_page};
+use crate::support::browser::{install_example, open_in_browser, output_of, serve_page};
 use crate::support::builders::user;
 use crate::support::http::Caller;
 use crate::support::server::{run, run_with};
+use crate::support::tools::is_installed;
 use crate::support::{Database, TestServer};
 use crate::v1::courses::find_element;
 

@@ -6,11 +6,11 @@ use rollbook::http::AppOptions;
 use serde_json::json;
 
 use super::{root, run_command};
-use crate::support::browser::is_installed;
 use crate::support::builders::{activity, content, user};
 use crate::support::http::Caller;
 use crate::support::process::{Process, serve_at};
 use crate::support::server::{run_with, sign};
+use crate::support::tools::{is_installed, report_skipped};
 use crate::support::{Database, TestServer, apply, both_databases};
 
 /// The command of a script of the example.
@@ -38,6 +38,7 @@ fn files_for_operators_work() {
         );
         assert_eq!(code, Some(0), "{output_text}");
         assert!(output_text.contains("the files work"), "{output_text}");
+        report_skipped(&output_text);
     });
 }
 
@@ -109,4 +110,46 @@ async fn copy_of_a_running_server_is_restored(database: &Database) {
     assert_eq!(count_activities(&admin).await, found + 1);
     drop(restored);
     empty.delete().await;
+}
+
+/// Everybody on the machine can read the arguments of a process.
+#[test]
+fn password_of_the_database_is_no_argument() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (calls, copy) = (folder.path().join("calls"), folder.path().join("copy"));
+    // It writes down how it is called, creates the file of `pg_dump`, and says that a database has no tables.
+    let program = format!(
+        "#!/bin/bash\necho \"$0 $* [$PGPASSWORD]\" >>{}\nfor argument; do case $argument in\n  --file=*) echo x >\"${{argument#--file=}}\" ;;\nesac; done\necho 0\n",
+        calls.display()
+    );
+    for name in ["pg_dump", "pg_restore", "psql"] {
+        let file = folder.path().join(name);
+        std::fs::write(&file, &program).expect("a program");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("it can be run");
+    }
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").expect("a path"));
+    for address in [
+        "postgres://bo:se%20cr%2Fet@db.example.org:5432/rollbook?sslmode=require",
+        "postgres://bo@db.example.org:5432/rollbook?password=se%20cr%2Fet&sslmode=require",
+    ] {
+        for name in ["backup.sh", "restore.sh"] {
+            let run = script(name).arg(&copy).env("ROLLBOOK_DATABASE", address).env("PATH", &path).output();
+            let run = run.expect("bash runs");
+            assert!(run.status.success(), "{name}: {}", String::from_utf8_lossy(&run.stderr));
+        }
+        std::fs::remove_file(&copy).expect("a copy");
+        let called = std::fs::read_to_string(&calls).expect("calls");
+        std::fs::remove_file(&calls).expect("calls");
+        assert_eq!(called.lines().count(), 5, "{called}");
+        for line in called.lines() {
+            let (arguments, password) = line.split_once(" [").expect("the environment");
+            assert_eq!(password, "se cr/et]", "{line}");
+            assert!(!arguments.contains("cr%2Fet") && !arguments.contains("cr/et"), "{line}");
+        }
+        let connections =
+            called.matches("postgres://bo@db.example.org:5432/rollbook?sslmode=require").count();
+        assert_eq!(connections, 4, "{called}");
+    }
 }

@@ -7,9 +7,10 @@ use rollbook::http::AppOptions;
 use serde_json::{Value, json};
 
 use super::run_command;
-use crate::support::browser::{install_example, is_installed};
+use crate::support::browser::install_example;
 use crate::support::builders::{activity, content, user};
 use crate::support::server::{run_with, sign};
+use crate::support::tools::is_installed;
 use crate::support::{Database, TestServer};
 
 /// Signs a token of a person of the organisation.

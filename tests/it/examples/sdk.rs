@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use super::{root, run_command};
+use crate::support::tools::skip;
 use crate::support::{Database, apply, both_databases};
 
 /// The clients are generated and compiled once, by the first of both runs. A client whose tools are missing is skipped.
@@ -23,7 +24,7 @@ async fn generated_clients_pass_their_journeys(database: &Database) {
             "{name} is missing in\n{output_text}"
         );
         if is_skipped {
-            eprintln!("skipped: the tools of {folder} are missing");
+            skip(&format!("the tools of {folder} are missing"));
         }
     }
 }

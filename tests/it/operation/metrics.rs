@@ -70,6 +70,11 @@ async fn what_the_server_does_is_measured(server: &TestServer) {
         assert!(after.contains_key(name), "{name}: {after:?}");
     }
     assert!(!after.keys().any(|name| name.contains("acme")), "no label names an organisation");
+    let answer = admin.get("/metrics").await.expect(200);
+    for line in answer.text().lines().filter(|line| line.starts_with("# TYPE ")) {
+        let is_counter = line.ends_with(" counter");
+        assert_eq!(is_counter, line.contains("_total "), "counters have names that end in `_total`: {line}");
+    }
 }
 
 /// Copies of the only subscription. None has a delivery that is tried again.

@@ -7,8 +7,9 @@ use serde_json::json;
 use super::processes::{admin_of, run, start_process};
 use super::{create, path_of};
 use crate::support::Database;
-use crate::support::browser::{Program, install_example, is_installed};
+use crate::support::browser::{Program, install_example};
 use crate::support::builders::{activity, user};
+use crate::support::tools::is_installed;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 

@@ -10,14 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// Whether the program can be started. Without it a test is skipped.
-pub fn is_installed(program: &str) -> bool {
-    let is_installed = Command::new(program).arg("--version").output().is_ok();
-    if !is_installed {
-        eprintln!("skipped: `{program}` is not installed");
-    }
-    is_installed
-}
+use super::tools::{is_installed, skip};
 
 /// Copies files of `examples/<example>`, `package.json` among them, to a temporary folder and installs the packages there.
 /// `None` if Node.js or npm is missing, or if npm cannot install them; then a test is skipped.
@@ -34,7 +27,7 @@ pub fn install_example(example: &str, files: &[&str]) -> Option<TempDir> {
     npm.args(["install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"]);
     let installed = npm.current_dir(folder.path()).stdin(Stdio::null()).status();
     if !installed.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: npm cannot install the packages of examples/{example}");
+        skip(&format!("npm cannot install the packages of examples/{example}"));
         return None;
     }
     Some(folder)

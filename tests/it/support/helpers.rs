@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use super::database::POOLER;
+use super::tools::skip;
 
 /// The status of a script whose program is missing and cannot be installed.
 const MISSING: i32 = 77;
@@ -43,7 +44,7 @@ impl Helper {
         if address.is_empty() {
             let status = child.wait().expect("the script ends");
             assert_eq!(status.code(), Some(MISSING), "scripts/{script} failed");
-            eprintln!("skipped: scripts/{script} cannot start its server here");
+            skip(&format!("scripts/{script} cannot start its server here"));
             return None;
         }
         Some(Self { script: child, address: address.trim().parse().expect("an address") })

@@ -1,13 +1,40 @@
 //! Tests of links to exports: `/v1/downloads` and `/downloads/once/{token}`.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use rollbook::base::clock::Timestamp;
+use rollbook::http::AppOptions;
+use rollbook::http::limits::Limits;
 use serde_json::json;
 
 use super::reports::create_report;
 use crate::support::builders::{activity, content, user};
 use crate::support::http::{Answer, Caller};
-use crate::support::{TestServer, apply, both_databases};
+use crate::support::server::run_with;
+use crate::support::{Database, TestServer, apply, both_databases};
+
+/// The requests that a caller may send at once, in a server with a limit of one a second.
+const BURST: u32 = 10;
+
+#[test]
+fn link_that_was_refused_by_a_limit_can_be_opened_again() {
+    for database in [Database::sqlite(), Database::postgres()] {
+        let limits = Limits { requests_per_second: 1, burst: BURST, ..Limits::default() };
+        let options = AppOptions { limits, ..AppOptions::default() };
+        run_with(database, options, async |server: &TestServer| {
+            let reader = server.person("admin", "ada");
+            let link = create_link(server, &reader, "/v1/activities/export.csv").await;
+            let anonymous = server.anonymous();
+            while reader.get("/v1/actions").await.status != 429 {}
+            let refused = anonymous.get(&link).await.expect(429);
+            let seconds = refused.header("retry-after").and_then(|text| text.parse().ok()).expect("seconds");
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            anonymous.get(&link).await.expect(200);
+            anonymous.get(&link).await.expect(404);
+        });
+    }
+}
 
 /// Users with managers, and one activity of each.
 async fn set_up(server: &TestServer) -> Caller {
@@ -146,8 +173,12 @@ async fn link_opens_what_its_caller_may_see_at_that_moment(server: &TestServer) 
     // A caller that may not sign in any more gets nothing.
     let link = create_link(server, &manager, path).await;
     admin.patch("/v1/users/mo", &json!({"active": false})).await.expect(200);
-    let refused = open(link).await.expect(404);
+    let refused = open(link.clone()).await.expect(404);
     assert_eq!(refused.header("www-authenticate"), None);
+    // A refusal does not use the link up.
+    admin.patch("/v1/users/mo", &json!({"active": true})).await.expect(200);
+    assert_eq!(people(&open(link.clone()).await.expect(200)), ["bo"]);
+    open(link).await.expect(404);
     let reader = server.credential("acme", &["activities/read"]).await;
     let link = create_link(server, &reader, path).await;
     let listed = admin.list("/v1/credentials", "credentials").await;

@@ -6,9 +6,10 @@ use rollbook::http::AppOptions;
 use serde_json::{Value, json};
 
 use super::{launch, set_up};
-use crate::support::browser::{install_example, is_installed, open_in_browser, output_of, serve_page};
+use crate::support::browser::{install_example, open_in_browser, output_of, serve_page};
 use crate::support::http::Caller;
 use crate::support::server::{run, run_with};
+use crate::support::tools::is_installed;
 use crate::support::{Database, TestServer};
 
 const PAGE: &str = include_str!("../../../../examples/launch/xapi.html");
