@@ -36,6 +36,7 @@ REASONS = [re.compile(reason) for reason in [
     r"^an active user has no time of deactivation",
     r"^must be before `(stored_)?to`; no time is in between",
     r"^a content needs this: a text of 1 to 1000 characters",  # unless its id is an IRI
+    r"^an id has at most 255 characters",  # unless it is the IRI of a content
     r"exactly one identifier",
     # Two members of which one decides what the other may be.
     r"^only (the format `statement`|a (weekly|monthly or quarterly) schedule) has ",

@@ -155,8 +155,8 @@ pub struct ContentDraft {
 }))]
 pub struct ContentInput {
     /// The platform's own id, 1 to 255 characters. Needed in a batch; elsewhere the address gives it. An id that
-    /// is an IRI itself is the content's `iri` too.
-    #[schema(max_length = 255)]
+    /// is an IRI itself is the content's `iri` too, and has at most 2,000 characters.
+    #[schema(max_length = 2000)]
     pub id: Option<String>,
     /// The IRI by which statements name it. Default: `<account_home_page>/contents/<id>`. An IRI that only statements have
     /// named so far is adopted with its history. It cannot change afterwards.
