@@ -94,7 +94,9 @@ fn convert_operations(value: &mut Value) {
 }
 
 /// Removes the parameters that generators of version 3.0 refuse, all of which are optional: those of the style `deepObject`,
-/// such as `custom[<field>]`, and headers that become the same variable as another parameter. No parameter is `null`.
+/// such as `custom[<field>]`, and headers that become the same variable as another parameter. No parameter is `null`. The rules of texts are left out:
+/// progenitor makes a type of each text with a rule and names it after the first parameter that has the rule, so programs would
+/// break with other parameters.
 fn simplify_parameters(parameters: &mut Value) {
     let Some(parameters) = parameters.as_array_mut() else {
         return;
@@ -111,7 +113,17 @@ fn simplify_parameters(parameters: &mut Value) {
     for parameter in parameters {
         if let Some(schema) = parameter.get_mut("schema").and_then(Value::as_object_mut) {
             schema.remove("nullable");
+            remove_text_rules(schema);
+            if let Some(items) = schema.get_mut("items").and_then(Value::as_object_mut) {
+                remove_text_rules(items);
+            }
         }
+    }
+}
+
+fn remove_text_rules(schema: &mut Map<String, Value>) {
+    for rule in ["minLength", "maxLength", "pattern"] {
+        schema.remove(rule);
     }
 }
 
@@ -494,6 +506,8 @@ mod tests {
             "parameters": [
                 {"name": "custom", "in": "query", "style": "deepObject"},
                 {"name": "limit", "in": "query", "schema": {"type": ["integer", "null"]}},
+                {"name": "user", "in": "query", "schema": {"type": "array", "items": {"type": "string", "minLength": 1}}},
+                {"name": "from", "in": "query", "schema": {"type": "string", "pattern": "^[0-9]"}},
                 {"name": "last_event_id", "in": "query"},
                 {"name": "Last-Event-ID", "in": "header"},
                 {"name": "If-Match", "in": "header"}
@@ -509,6 +523,8 @@ mod tests {
             json!({
                 "parameters": [
                     {"name": "limit", "in": "query", "schema": {"type": "integer"}},
+                    {"name": "user", "in": "query", "schema": {"type": "array", "items": {"type": "string"}}},
+                    {"name": "from", "in": "query", "schema": {"type": "string"}},
                     {"name": "last_event_id", "in": "query"},
                     {"name": "If-Match", "in": "header"}
                 ],

@@ -122,7 +122,7 @@ async fn page_through_the_log(client: &Client) -> Outcome<()> {
         let mut request = client
             .list_activities()
             .action(vec![Action::Viewed, Action::Completed])
-            .user(vec!["rust".parse::<types::ListActivitiesUserItem>()?])
+            .user(vec!["rust".to_owned()])
             .from("2026-03-01")
             .limit(std::num::NonZeroU32::MIN.saturating_add(1));
         if let Some(cursor) = cursor {
@@ -207,7 +207,7 @@ async fn make_report(client: &Client) -> Outcome<()> {
 async fn stream_csv(client: &Client) -> Outcome<()> {
     let answer = client
         .export_activities_csv()
-        .user(vec!["rust".parse::<types::ExportActivitiesCsvUserItem>()?])
+        .user(vec!["rust".to_owned()])
         .send()
         .await?;
     let mut parts = answer.into_inner_stream();
