@@ -2,7 +2,7 @@
 //!
 //! The cells of a person, a content or a verb are rendered once and then copied into each line. `Layout` prepares this:
 //! it groups neighbouring columns with the same source into segments, so that the first 13 columns of a line are one
-//! copy. [`RenderedCells`] holds the rendered segments, up to a limit of memory. Only the requested columns are rendered.
+//! copy. `RenderedCells` holds the rendered segments, up to a limit of memory. Only the requested columns are rendered.
 
 use crate::base::ids::OrgId;
 use crate::log::{ContentDetails, PersonDetails, Row, VerbDetails};

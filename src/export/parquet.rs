@@ -1,7 +1,7 @@
 //! Row groups of Parquet, with the columns of the CSV and the types of their values.
 //!
 //! Rows are collected in batches of columns, batches are encoded into a row group, and a row group is written when it
-//! reaches [`GROUP_ROWS`] or [`GROUP_BYTES`]. So the memory of an export is that of one row group and of the cached cells.
+//! reaches `GROUP_ROWS` or `GROUP_BYTES`. So the memory of an export is that of one row group and of the cached cells.
 //! The mark with which a file begins is sent with the first rows. The footer, without which a file is unreadable, is written at the end.
 
 mod column;

@@ -5,7 +5,7 @@ use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
 
 /// The number of things that are due and wait for a worker, by `kind`: `deliveries`, `subscriptions`, `imports`. It stops
-/// counting at [`MOST`].
+/// counting at `MOST`.
 pub const BACKLOG: &str = "rollbook_backlog";
 
 /// The number at which a backlog is not counted further.

@@ -36,6 +36,9 @@ fn expired_and_wrong(server: &TestServer) -> [String; 2] {
     [expired, wrong]
 }
 
+/// The headers of a request, the code of its refusal, and the challenges.
+type Refusal<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a [&'a str]);
+
 #[apply(both_databases)]
 async fn refusal_names_its_reason_and_the_schemes_that_help(server: &TestServer) {
     let [expired, wrong] = &expired_and_wrong(server);
@@ -44,7 +47,7 @@ async fn refusal_names_its_reason_and_the_schemes_that_help(server: &TestServer)
     fn token(value: &str) -> (&str, &str) {
         ("authorization", value)
     }
-    let cases: [(&[(&str, &str)], &str, &[&str]); 11] = [
+    let cases: [Refusal; 11] = [
         (&[], "unauthenticated", &[BEARER, BASIC]),
         (&[navigate], "unauthenticated", &[BEARER, BASIC]),
         (&[cors], "unauthenticated", &[BEARER]),
