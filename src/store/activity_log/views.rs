@@ -212,7 +212,7 @@ impl Store {
         let mut statements = Vec::new();
         match is_valid {
             Some((true,)) => return Ok(()),
-            Some((false,)) => statements.push(format!("DROP INDEX {base}.{INDEX}")),
+            Some((false,)) => statements.push(format!("DROP INDEX CONCURRENTLY IF EXISTS {base}.{INDEX}")),
             None => {}
         }
         // Without statistics of its expression the planner would not choose the index.
@@ -279,9 +279,11 @@ impl Store {
 /// Refuses a role for which the views are no limit.
 async fn check_role(tx: &mut Tx, role: &str, base: &str) -> Result<(), ViewsError> {
     let rights = Sql::new(
-        "SELECT coalesce(bool_or(has_any_column_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE')), false) \
+        "SELECT coalesce(bool_or(has_any_column_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE') \
+             OR has_table_privilege(r.oid, c.oid, 'DELETE, TRUNCATE') OR pg_has_role(r.oid, c.relowner, 'MEMBER')), false) \
          FROM pg_roles r LEFT JOIN pg_namespace n ON n.nspname = $2 LEFT JOIN pg_class c ON c.relnamespace = n.oid \
-         AND c.relname IN ('activities', 'contents', 'credentials', 'statements', 'users') \
+         AND c.relkind IN ('r', 'p') \
+         AND EXISTS (SELECT 1 FROM pg_attribute t WHERE t.attrelid = c.oid AND t.attname = 'org' AND NOT t.attisdropped) \
          WHERE r.rolname = $1 GROUP BY r.oid",
     );
     match tx.fetch_row::<(bool,)>(rights.with(role).with(base)).await? {

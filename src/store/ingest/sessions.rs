@@ -26,7 +26,7 @@ macro_rules! is_session_event {
 }
 
 /// The neighbour of the session event `a` of the person `o`: for each person of the same owner one row of the index, of which
-/// the nearest is taken.
+/// the nearest is taken. SQLite would read all persons of the organisation for `p.key = o.key OR p.user_key = o.user_key`.
 macro_rules! neighbour {
     ($column:literal, $comparison:literal, $direction:literal) => {
         concat!(
@@ -42,7 +42,8 @@ macro_rules! neighbour {
             ", b.id ",
             $direction,
             " LIMIT 1) \
-              WHERE p.org = $1 AND (p.key = o.key OR p.user_key = o.user_key) \
+              WHERE p.org = $1 AND p.key IN ( \
+                 SELECT o.key UNION ALL SELECT c.key FROM persons c WHERE c.org = $1 AND c.user_key = o.user_key) \
               ORDER BY n.happened_at ",
             $direction,
             ", n.id ",
