@@ -97,7 +97,7 @@ async fn browser_opens_no_login_window_for_the_requests_of_a_page(server: &TestS
         for (answer, (code, challenge)) in answers.iter().zip(expected) {
             assert_eq!(*answer, json!({"code": code, "challenge": challenge, "windows": 0}), "{base}");
         }
-        // Somebody who opens an address of the API has no other way to sign in.
+        // The window is the only way to sign in for a person that opens an address of the API in a browser.
         assert_eq!(found["windows_of_an_opened_address"], 1, "{base}");
     }
 }
