@@ -66,7 +66,7 @@ use crate::access::Scoped;
 use crate::base::clock::Timestamp;
 use crate::log::answers::statistics::QuestionCounter;
 use crate::log::progress::StatusFilter;
-use crate::log::{Filter, ResultFilter, Sort};
+use crate::log::{Filter, ResultFilter, Row, Sort};
 use crate::store::{AnswerRecord, ContentProgress, ContentRecords, Detail, SkippedRows, Store, StoreError};
 use crate::texts::Language;
 use blocks::WriteLines;
@@ -116,11 +116,16 @@ pub async fn csv(
 ) -> Result<Blocks, ExportError> {
     let fields = store.custom_fields(filter.org()).await?;
     let lines = csv::Lines::new(store, filter.org(), options, fields);
-    let skipped = SkippedRows::default();
-    let rows = store
-        .stream_rows(filter, sort, now, options.columns.detail(), &skipped)
-        .await?;
-    Blocks::start(rows, lines, transfer, skipped).await
+    start_rows(
+        store,
+        filter,
+        sort,
+        now,
+        options.columns.detail(),
+        lines,
+        transfer,
+    )
+    .await
 }
 
 /// Exports the rows as NDJSON. Each line is an activity in the JSON format of the log. See [`csv()`].
@@ -137,11 +142,7 @@ pub async fn ndjson(
     transfer: Transfer,
 ) -> Result<Blocks, ExportError> {
     let lines = ndjson::Lines::new(store, filter.org(), now, language);
-    let skipped = SkippedRows::default();
-    let rows = store
-        .stream_rows(filter, sort, now, Detail::Whole, &skipped)
-        .await?;
-    Blocks::start(rows, lines, transfer, skipped).await
+    start_rows(store, filter, sort, now, Detail::Whole, lines, transfer).await
 }
 
 /// Exports the rows as Parquet, with the columns of the CSV. See [`csv()`].
@@ -161,10 +162,21 @@ pub async fn parquet(
 ) -> Result<Blocks, ExportError> {
     let fields = store.custom_fields(filter.org()).await?;
     let lines = parquet::Rows::new(store, filter.org(), columns, language, fields)?;
+    start_rows(store, filter, sort, now, columns.detail(), lines, transfer).await
+}
+
+/// Starts an export of rows of the log, which need this detail.
+async fn start_rows(
+    store: &Store,
+    filter: &Scoped<&Filter>,
+    sort: Sort,
+    now: Timestamp,
+    detail: Detail,
+    lines: impl WriteLines<Item = Row> + 'static,
+    transfer: Transfer,
+) -> Result<Blocks, ExportError> {
     let skipped = SkippedRows::default();
-    let rows = store
-        .stream_rows(filter, sort, now, columns.detail(), &skipped)
-        .await?;
+    let rows = store.stream_rows(filter, sort, now, detail, &skipped).await?;
     Blocks::start(rows, lines, transfer, skipped).await
 }
 

@@ -86,7 +86,7 @@
 //!     // If a lower layer parses the query (the log's `Query`), pass `pairs.as_slice()` instead.
 //!
 //!     let page = caller.store().widgets(caller.org(), words, &teams, limit, cursor).await?;
-//!     let next = page.cursor.map(|cursor| pages::next_page_address(caller.app_state().base_path(), request.path(), &pairs, &cursor));
+//!     let next = page.cursor.map(|cursor| pages::next_address(&request, &pairs, &cursor));
 //!     let body = WidgetList { widgets: page.widgets, next };
 //!     Ok(pages::list_response(&body, body.next.as_deref()))
 //! }

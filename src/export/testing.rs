@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use futures_util::Stream;
 
+use super::rendered::{Render, RenderedCells};
 use super::{Blocks, ExportError, Transfer, WriteLines};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ContentId, StatementId, UserId};
@@ -146,6 +147,19 @@ pub(super) fn verb() -> VerbDetails {
         iri,
         display: Some("=failed".to_owned()),
     }
+}
+
+/// The cells of the person, the content and the verb of [`row`].
+pub(super) fn rendered<R: Render>(renderer: &R, person: &PersonDetails) -> RenderedCells<R::Cells> {
+    let mut rendered = RenderedCells::default();
+    rendered
+        .persons
+        .insert(PersonKey(1), renderer.render_person(person));
+    rendered
+        .contents
+        .insert(ContentKey(1), renderer.render_content(&content()));
+    rendered.verbs.insert(VerbKey(1), renderer.render_verb(&verb()));
+    rendered
 }
 
 /// The headings and cells of a file with one line, parsed by the `csv` crate.

@@ -1,10 +1,11 @@
 //! Pages of a list (`docs/specification.md#lists-and-pages`): `next` in the body and `Link: rel="next"` in the headers.
 
 use actix_web::http::header;
-use actix_web::{HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
 use super::auth::Caller;
+use super::base_path_of;
 use super::limits::Limits;
 use super::problem::{Answer, Problem};
 use super::query::QueryPairs;
@@ -43,6 +44,11 @@ pub fn next_page_address(base_path: &str, path: &str, pairs: &QueryPairs, cursor
     }
     query.append_pair("cursor", cursor);
     format!("{base_path}{path}?{}", query.finish())
+}
+
+/// Returns the [`next_page_address`] for the client of this request. `pairs` are its parameters.
+pub fn next_address(request: &HttpRequest, pairs: &QueryPairs, cursor: &str) -> String {
+    next_page_address(base_path_of(request), request.path(), pairs, cursor)
 }
 
 /// Returns 200 with the body, and with a `Link` header if a next page exists.

@@ -8,7 +8,6 @@
 //! - Added parameters narrow the report: rows match the saved filter *and* the added one. The reader chose an added scope, so
 //!   one that the reader can't have is refused, as in the log.
 
-use chrono::NaiveDate;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -28,7 +27,6 @@ use crate::base::json::{self, Node};
 use crate::base::merge_patch;
 use crate::export::ColumnSet;
 use crate::log::activity::ActivityRecorder;
-use crate::log::period::local_date;
 use crate::log::{Filter, Query, Sort};
 use crate::store::{NewReport, StoreError, StoredReport};
 
@@ -373,11 +371,6 @@ pub fn open(
 }
 
 impl Opened {
-    /// The date of the question in its time zone, for the name of a file.
-    pub fn local_date(&self) -> NaiveDate {
-        local_date(self.now, self.question.inner().zone())
-    }
-
     /// Restricts the rows to those that `other` may see too.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use super::super::testing::{self, AT_TEXT, cell};
 use super::*;
-use crate::log::{Action, ContentKey, PersonKey, Projected, VerbKey};
+use crate::log::{Action, ContentKey, Projected};
 
 fn layout(set: ColumnSet, raw: bool) -> Layout {
     let fields = vec!["Cost centre".to_owned(), "=Grade".to_owned(), "Grade".to_owned()];
@@ -16,26 +16,12 @@ fn layout(set: ColumnSet, raw: bool) -> Layout {
     )
 }
 
-fn rendered(layout: &Layout, person: &PersonDetails) -> RenderedCells<RenderedSegments> {
-    let mut rendered = RenderedCells::default();
-    rendered
-        .persons
-        .insert(PersonKey(1), layout.render_person(person));
-    rendered
-        .contents
-        .insert(ContentKey(1), layout.render_content(&testing::content()));
-    rendered
-        .verbs
-        .insert(VerbKey(1), layout.render_verb(&testing::verb()));
-    rendered
-}
-
 /// The headings and cells of one line, parsed by the `csv` crate.
 fn table(layout: &Layout, person: &PersonDetails, row: &Row) -> Vec<(String, String)> {
     let mut out = Vec::new();
     layout.write_heading(&mut out);
     layout
-        .write_line(row, &rendered(layout, person), &mut out)
+        .write_line(row, &testing::rendered(layout, person), &mut out)
         .unwrap();
     testing::table(&out)
 }
@@ -176,7 +162,7 @@ fn title_of_an_archived_content_says_so() {
         archived_at: Some(testing::AT),
         ..testing::content()
     };
-    let mut rendered = rendered(&layout, &testing::person());
+    let mut rendered = testing::rendered(&layout, &testing::person());
     rendered
         .contents
         .insert(ContentKey(1), layout.render_content(&content));

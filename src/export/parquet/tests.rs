@@ -11,7 +11,7 @@ use parquet::record::Field as Cell;
 use super::*;
 use crate::export::columns::COLUMNS;
 use crate::export::{Blocks, Transfer, testing};
-use crate::log::{ContentKey, PersonKey, VerbKey};
+use crate::log::{ContentKey, PersonKey};
 use crate::store::SkippedRows;
 
 /// A writer without a store, with the details of the test's row.
@@ -24,16 +24,7 @@ struct Writer {
 fn writer() -> Writer {
     let fields = vec!["Cost centre".to_owned(), "Role".to_owned()];
     let (layout, batch) = Layout::new(ColumnSet::Full, Language::ENGLISH, fields);
-    let mut rendered = RenderedCells::default();
-    rendered
-        .persons
-        .insert(PersonKey(1), layout.render_person(&testing::person()));
-    rendered
-        .contents
-        .insert(ContentKey(1), layout.render_content(&testing::content()));
-    rendered
-        .verbs
-        .insert(VerbKey(1), layout.render_verb(&testing::verb()));
+    let rendered = testing::rendered(&layout, &testing::person());
     Writer {
         layout,
         rendered,

@@ -238,12 +238,7 @@ pub(super) async fn page_of_log<A>(
                 seq: row.seq,
             })?;
             let pairs = QueryPairs::parse(request.query_string()).unwrap_or_default();
-            Some(pages::next_page_address(
-                caller.app_state().base_path(),
-                request.path(),
-                &pairs,
-                &cursor,
-            ))
+            Some(pages::next_address(request, &pairs, &cursor))
         }
         _ => None,
     };

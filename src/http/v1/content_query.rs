@@ -14,7 +14,6 @@ use crate::base::clock::Timestamp;
 use crate::base::fault::Faults;
 use crate::export::FileOptions;
 use crate::http::auth::Caller;
-use crate::http::base_path_of;
 use crate::http::pages::{self, PageWriter};
 use crate::http::problem::{Answer, Code, Problem};
 use crate::http::query::QueryPairs;
@@ -209,11 +208,6 @@ impl PagePlace {
             consumed: i64::try_from(consumed).unwrap_or(i64::MAX),
         };
         let cursor = cursor.encrypt(&self.cipher)?;
-        Ok(Some(pages::next_page_address(
-            base_path_of(request),
-            request.path(),
-            pairs,
-            &cursor,
-        )))
+        Ok(Some(pages::next_address(request, pairs, &cursor)))
     }
 }

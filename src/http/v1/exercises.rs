@@ -200,8 +200,7 @@ pub(super) async fn export_attempts(
     let records = query
         .find_records(&caller, &content, RecordKind::Submissions)
         .await?;
-    let limit = &caller.app_state().concurrency().exports;
-    let transfer = limit.acquire(&caller.sharer()).await?;
+    let transfer = exports::begin_transfer(&caller).await?;
     let links = file_links(&caller, &caller.app_state().public_address(&request));
     let (sort, results) = (query.query.sort, query.results);
     let blocks =

@@ -15,10 +15,12 @@ use chrono::NaiveDate;
 use futures_util::TryStreamExt;
 use utoipa::IntoParams;
 
+use crate::access::Scoped;
 use crate::access::permit::ReadActivities;
+use crate::base::clock::Timestamp;
 use crate::base::fault::Faults;
 use crate::base::flag::parse_flag;
-use crate::export::{self, Blocks, ColumnSet, CsvOptions, ExportError, FileOptions};
+use crate::export::{self, Blocks, ColumnSet, CsvOptions, ExportError, FileOptions, Transfer};
 use crate::http::auth::Caller;
 use crate::http::language::{FileLanguage, FileQuery, LanguageParameter, LocalQuery};
 use crate::http::problem::{Answer, Code, Problem, ProblemError};
@@ -26,14 +28,16 @@ use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::log::activity::Activity;
 use crate::log::period::local_date;
-use crate::log::{ParseContext, Query, Sort};
+use crate::log::{Filter, ParseContext, Query, Sort};
 use crate::texts::Language;
 
 use super::activities::parse_context;
 use super::log_parameters::{LogFilter, LogScope};
 
 pub(in crate::http) const CSV: &str = "text/csv; charset=utf-8; header=present";
-pub(super) const NDJSON: &str = "application/x-ndjson";
+const NDJSON: &str = "application/x-ndjson";
+#[cfg(feature = "parquet")]
+const PARQUET: &str = "application/vnd.apache.parquet";
 
 routes! {
     "/v1/activities/export.csv" => { get: export_csv },
@@ -96,23 +100,8 @@ pub(super) async fn export_csv(
     let query = parse_query(&caller, &pairs, &["columns", "bom", "raw"])?;
     let options = csv_options(&query, language)?;
     let question = caller.scoped(query.asked_scope, &query.filter)?;
-    let transfer = caller
-        .app_state()
-        .concurrency()
-        .exports
-        .acquire(&caller.sharer())
-        .await?;
-    let blocks = export::csv(
-        caller.store(),
-        &question,
-        query.sort,
-        query.now,
-        options,
-        transfer,
-    )
-    .await?;
-    let date = local_date(query.now, query.filter.zone());
-    Ok(file_response(blocks, "activities", CSV, "csv", date))
+    let rows = FileRows::of_log(&question, &query);
+    rows.respond(&caller, RowFormat::Csv(options)).await
 }
 
 /// Export the log as NDJSON.
@@ -136,23 +125,77 @@ pub(super) async fn export_ndjson(
     let caller = caller.on_replica().await;
     let query = parse_query(&caller, &pairs, &[])?;
     let question = caller.scoped(query.asked_scope, &query.filter)?;
-    let transfer = caller
-        .app_state()
-        .concurrency()
-        .exports
-        .acquire(&caller.sharer())
-        .await?;
-    let blocks = export::ndjson(
-        caller.store(),
-        &question,
-        query.sort,
-        query.now,
-        language,
-        transfer,
-    )
-    .await?;
-    let date = local_date(query.now, query.filter.zone());
-    Ok(file_response(blocks, "activities", NDJSON, "ndjson", date))
+    let rows = FileRows::of_log(&question, &query);
+    rows.respond(&caller, RowFormat::Ndjson(language)).await
+}
+
+/// The format of a file with rows of the log.
+pub(super) enum RowFormat {
+    Csv(CsvOptions),
+    Ndjson(Language),
+    #[cfg(feature = "parquet")]
+    Parquet(ColumnSet, Language),
+}
+
+/// The rows of a file: those of the log or of a report.
+pub(super) struct FileRows<'q> {
+    pub(super) question: &'q Scoped<&'q Filter>,
+    pub(super) sort: Sort,
+    /// The time for which relative parameters are resolved. The file has its date in the name.
+    pub(super) now: Timestamp,
+    /// The beginning of the file's name.
+    pub(super) stem: &'q str,
+}
+
+impl<'q> FileRows<'q> {
+    /// The rows of the log.
+    pub(super) fn of_log(question: &'q Scoped<&'q Filter>, query: &Query) -> Self {
+        Self {
+            question,
+            sort: query.sort,
+            now: query.now,
+            stem: "activities",
+        }
+    }
+
+    /// A response with the rows as a file of this format.
+    pub(super) async fn respond<A>(self, caller: &Caller<A>, format: RowFormat) -> Answer {
+        let transfer = begin_transfer(caller).await?;
+        let store = caller.store();
+        let Self {
+            question,
+            sort,
+            now,
+            stem,
+        } = self;
+        let (blocks, content_type, extension) = match format {
+            RowFormat::Csv(options) => {
+                let blocks = export::csv(store, question, sort, now, options, transfer).await?;
+                (blocks, CSV, "csv")
+            }
+            RowFormat::Ndjson(language) => {
+                let blocks = export::ndjson(store, question, sort, now, language, transfer).await?;
+                (blocks, NDJSON, "ndjson")
+            }
+            #[cfg(feature = "parquet")]
+            RowFormat::Parquet(columns, language) => {
+                let blocks = export::parquet(store, question, sort, now, columns, language, transfer).await?;
+                (blocks, PARQUET, "parquet")
+            }
+        };
+        let date = local_date(now, question.inner().zone());
+        Ok(file_response(blocks, stem, content_type, extension, date))
+    }
+}
+
+/// Waits until the caller may start another export.
+///
+/// # Errors
+///
+/// 503 with `Retry-After` if it may not in time.
+pub(super) async fn begin_transfer<A>(caller: &Caller<A>) -> Result<Transfer, Problem> {
+    let exports = &caller.app_state().concurrency().exports;
+    exports.acquire(&caller.sharer()).await
 }
 
 /// Parses the parameters of the log without the parameters of pages. `extra` names further parameters.

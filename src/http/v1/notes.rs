@@ -93,12 +93,7 @@ async fn list_notes(
         Some(last) if page.more || writer.is_full() => {
             let (last, now) = (last.position(), caller.now());
             let cursor = Cursor { last, now }.encrypt(&cipher)?;
-            Some(pages::next_page_address(
-                caller.app_state().base_path(),
-                request.path(),
-                &pairs,
-                &cursor,
-            ))
+            Some(pages::next_address(&request, &pairs, &cursor))
         }
         _ => None,
     };

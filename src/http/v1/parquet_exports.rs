@@ -3,25 +3,21 @@
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, web};
-use chrono::NaiveDate;
 use utoipa::IntoParams;
 
 use crate::access::permit::{OpenReports, ReadActivities};
-use crate::export::{self, Blocks, ColumnSet};
+use crate::export::ColumnSet;
 use crate::http::auth::Caller;
 use crate::http::language::{FileLanguage, FileQuery};
 use crate::http::openapi::Binary;
 use crate::http::problem::Answer;
 use crate::http::routes::routes;
-use crate::log::period::local_date;
 use crate::reports::report;
 
-use super::exports::{ExportOrder, csv_options, file_response, parse_query};
+use super::exports::{ExportOrder, FileRows, RowFormat, csv_options, parse_query};
 use super::log_parameters::{AddedFilter, LogFilter, LogScope};
-use super::report_rows::{export_context, open};
+use super::report_rows::{export_context, open, respond_with_report};
 use super::reports::find_report;
-
-const PARQUET: &str = "application/vnd.apache.parquet";
 
 routes! {
     "/v1/activities/export.parquet" => { get: export_activities_parquet },
@@ -59,20 +55,11 @@ pub(super) async fn export_activities_parquet(
     let query = parse_query(&caller, &pairs, &["columns"])?;
     let columns = csv_options(&query, language)?.columns;
     let question = caller.scoped(query.asked_scope, &query.filter)?;
-    let exports = &caller.app_state().concurrency().exports;
-    let transfer = exports.acquire(&caller.sharer()).await?;
-    let blocks = export::parquet(
-        caller.store(),
-        &question,
-        query.sort,
-        query.now,
-        columns,
-        language,
-        transfer,
-    )
-    .await?;
-    let date = local_date(query.now, query.filter.zone());
-    Ok(parquet_response(blocks, "activities", date))
+    let rows = FileRows::of_log(&question, &query);
+    let answer = rows
+        .respond(&caller, RowFormat::Parquet(columns, language))
+        .await?;
+    Ok(without_encoding(answer))
 }
 
 /// Export a report as Parquet, with the report's columns.
@@ -97,26 +84,13 @@ pub(super) async fn export_report_parquet(
     let report = find_report(&caller, &id).await?;
     let (_, opened) = open(&caller, &report, &pairs, export_context(&caller, &[]))?;
     let columns = report::columns(&report)?;
-    let exports = &caller.app_state().concurrency().exports;
-    let transfer = exports.acquire(&caller.sharer()).await?;
-    let question = opened.question.as_ref();
-    let blocks = export::parquet(
-        caller.store(),
-        &question,
-        opened.sort,
-        opened.now,
-        columns,
-        language,
-        transfer,
-    )
-    .await?;
-    let stem = report::file_stem(&report.name);
-    Ok(parquet_response(blocks, &stem, opened.local_date()))
+    let format = RowFormat::Parquet(columns, language);
+    let answer = respond_with_report(&caller, &report, &opened, format).await?;
+    Ok(without_encoding(answer))
 }
 
-/// A response with the file. Its pages are compressed already, so that a client gets the bytes as they are.
-fn parquet_response(blocks: Blocks, stem: &str, date: NaiveDate) -> HttpResponse {
-    let mut answer = file_response(blocks, stem, PARQUET, "parquet", date);
+/// The file's pages are compressed already, so that a client gets the bytes as they are.
+fn without_encoding(mut answer: HttpResponse) -> HttpResponse {
     let identity = HeaderValue::from_static("identity");
     answer.headers_mut().insert(header::CONTENT_ENCODING, identity);
     answer

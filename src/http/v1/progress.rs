@@ -197,13 +197,7 @@ async fn list_progress(
     };
     let next = next.map(|after| {
         let cursor = cipher.encrypt_text(&ProgressCursor { now, after }.to_string())?;
-        let base_path = caller.app_state().base_path();
-        Ok::<_, Problem>(pages::next_page_address(
-            base_path,
-            request.path(),
-            &pairs,
-            &cursor,
-        ))
+        Ok::<_, Problem>(pages::next_address(&request, &pairs, &cursor))
     });
     let next = next.transpose()?;
     let others = OtherMembers {
@@ -275,12 +269,7 @@ pub(super) async fn export_progress(
     let options = exports::file_options(&query, language, &mut errors.0);
     errors.finish()?;
     let progress = find_progress(&caller, query, &id, now).await?;
-    let transfer = caller
-        .app_state()
-        .concurrency()
-        .exports
-        .acquire(&caller.sharer())
-        .await?;
+    let transfer = exports::begin_transfer(&caller).await?;
     let blocks = export::progress_csv(caller.store(), progress, filter, options, transfer).await?;
     let date = local_date(now, caller.organisation().zone());
     Ok(exports::file_response(blocks, "progress", CSV, "csv", date))

@@ -384,8 +384,7 @@ pub(super) async fn export_responses(
     let (shape, options) = (parse_shape(&query)?, query.file_options(language)?);
     let date = local_date(query.now, query.query.filter.zone());
     let records = query.find_records(&caller, &content, RecordKind::Answers).await?;
-    let limit = &caller.app_state().concurrency().exports;
-    let transfer = limit.acquire(&caller.sharer()).await?;
+    let transfer = exports::begin_transfer(&caller).await?;
     let (store, results) = (caller.store(), query.results);
     let blocks = match shape {
         Shape::Long => {

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, web};
 use utoipa::IntoParams;
 
 use crate::access::permit::OpenReports;
-use crate::export::{self, CsvOptions};
+use crate::export::CsvOptions;
 use crate::http::auth::Caller;
 use crate::http::language::{FileLanguage, FileQuery, LanguageParameter, LocalQuery};
 use crate::http::problem::{Answer, Problem};
@@ -19,7 +19,7 @@ use crate::reports::report::{self, Opened};
 use crate::store::StoredReport;
 
 use super::activities::{ActivityList, CursorBinding, page_of_log, parse_context};
-use super::exports::{self, CSV, ExportOrder, NDJSON, csv_options};
+use super::exports::{ExportOrder, FileRows, RowFormat, csv_options};
 use super::log_parameters::{AddedFilter, LogPage};
 use super::reports::find_report;
 
@@ -97,30 +97,7 @@ pub(super) async fn export_report_csv(
         columns: report::columns(&report)?,
         ..csv_options(&added, language)?
     };
-    let transfer = caller
-        .app_state()
-        .concurrency()
-        .exports
-        .acquire(&caller.sharer())
-        .await?;
-    let question = opened.question.as_ref();
-    let blocks = export::csv(
-        caller.store(),
-        &question,
-        opened.sort,
-        opened.now,
-        options,
-        transfer,
-    )
-    .await?;
-    let stem = report::file_stem(&report.name);
-    Ok(exports::file_response(
-        blocks,
-        &stem,
-        CSV,
-        "csv",
-        opened.local_date(),
-    ))
+    respond_with_report(&caller, &report, &opened, RowFormat::Csv(options)).await
 }
 
 /// Export a report as NDJSON.
@@ -144,25 +121,23 @@ pub(super) async fn export_report_ndjson(
     let caller = caller.on_replica().await;
     let report = find_report(&caller, &id).await?;
     let (_, opened) = open(&caller, &report, &pairs, export_context(&caller, &[]))?;
-    let transfer = caller
-        .app_state()
-        .concurrency()
-        .exports
-        .acquire(&caller.sharer())
-        .await?;
-    let question = opened.question.as_ref();
-    let blocks = export::ndjson(
-        caller.store(),
-        &question,
-        opened.sort,
-        opened.now,
-        language,
-        transfer,
-    )
-    .await?;
-    let stem = report::file_stem(&report.name);
-    let date = opened.local_date();
-    Ok(exports::file_response(blocks, &stem, NDJSON, "ndjson", date))
+    respond_with_report(&caller, &report, &opened, RowFormat::Ndjson(language)).await
+}
+
+/// A response with the rows of an opened report as a file.
+pub(super) async fn respond_with_report(
+    caller: &Caller<OpenReports>,
+    report: &StoredReport,
+    opened: &Opened,
+    format: RowFormat,
+) -> Answer {
+    let rows = FileRows {
+        question: &opened.question.as_ref(),
+        sort: opened.sort,
+        now: opened.now,
+        stem: &report::file_stem(&report.name),
+    };
+    rows.respond(caller, format).await
 }
 
 /// Opens the report for the caller, with the added parameters.

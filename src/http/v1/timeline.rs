@@ -154,12 +154,7 @@ async fn respond_with_page(
         Some(last) if page.more || writer.is_full() => {
             let cursor = query.cursor_after(last.position())?;
             let pairs = QueryPairs::parse(request.query_string())?;
-            Some(pages::next_page_address(
-                caller.app_state().base_path(),
-                request.path(),
-                &pairs,
-                &cursor,
-            ))
+            Some(pages::next_address(request, &pairs, &cursor))
         }
         _ => None,
     };
