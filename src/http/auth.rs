@@ -31,7 +31,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::AppState;
-use super::challenge::has_scheme;
+use super::challenge::{credentials, has_scheme};
 use super::origin;
 use super::problem::{Code, Problem};
 use super::query::QueryPairs;
@@ -314,9 +314,8 @@ async fn verify_header(
     value: &str,
     address: IpAddr,
 ) -> Result<VerifiedCaller, Problem> {
-    if has_scheme(value, "bearer") {
-        let token = value.split_once(' ').map(|(_, token)| token.trim());
-        let token = SecretString::from(token.unwrap_or_default().to_owned());
+    if let Some(token) = credentials(value, "bearer") {
+        let token = SecretString::from(token.trim().to_owned());
         if is_launch_token(&token) {
             verify_launch(app_state, &token, address).await
         } else {

@@ -41,10 +41,16 @@ pub fn challenges(code: Code, request: &HeaderMap) -> Vec<HeaderValue> {
     challenges
 }
 
-/// Whether the value of an `Authorization` header has the scheme, in any case.
+/// What follows the scheme in the value of an `Authorization` header. `None` if it has another scheme. Letter case does not
+/// count.
+pub fn credentials<'v>(authorization: &'v str, scheme: &str) -> Option<&'v str> {
+    let (sent, credentials) = authorization.split_once(' ').unwrap_or((authorization, ""));
+    sent.eq_ignore_ascii_case(scheme).then_some(credentials)
+}
+
+/// Whether the value of an `Authorization` header has the scheme.
 pub fn has_scheme(authorization: &str, scheme: &str) -> bool {
-    let sent = authorization.split(' ').next().unwrap_or_default();
-    sent.eq_ignore_ascii_case(scheme)
+    credentials(authorization, scheme).is_some()
 }
 
 fn sent_authorization(request: &HeaderMap) -> Sent {

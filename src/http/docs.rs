@@ -52,13 +52,7 @@ pub fn viewer(config: &mut web::ServiceConfig) {
     )
 )]
 async fn read_openapi(request: HttpRequest, state: web::Data<AppState>) -> Answer {
-    let base_path = state.base_path().to_owned();
-    let name = format!("{OPENAPI} {base_path}");
-    let file = find_file(&name, move || {
-        let text = openapi::document_text(&base_path).map_err(Problem::internal)?;
-        Ok(Some(File::new(text.into_bytes(), "application/json")?))
-    });
-    Ok(respond(&request, &*file.await?))
+    respond_with_document(&request, state.base_path(), OPENAPI, openapi::document_text).await
 }
 
 /// Read the OpenAPI document in version 3.0.3.
@@ -76,13 +70,29 @@ async fn read_openapi(request: HttpRequest, state: web::Data<AppState>) -> Answe
     )
 )]
 async fn read_openapi_3_0(request: HttpRequest, state: web::Data<AppState>) -> Answer {
-    let base_path = state.base_path().to_owned();
-    let name = format!("{OPENAPI_3_0} {base_path}");
+    respond_with_document(
+        &request,
+        state.base_path(),
+        OPENAPI_3_0,
+        openapi::document_text_3_0,
+    )
+    .await
+}
+
+/// Answers with a document, which has the path of the public address.
+async fn respond_with_document(
+    request: &HttpRequest,
+    base_path: &str,
+    name: &str,
+    write: fn(&str) -> Result<String, serde_json::Error>,
+) -> Answer {
+    let name = format!("{name} {base_path}");
+    let base_path = base_path.to_owned();
     let file = find_file(&name, move || {
-        let text = openapi::document_text_3_0(&base_path).map_err(Problem::internal)?;
+        let text = write(&base_path).map_err(Problem::internal)?;
         Ok(Some(File::new(text.into_bytes(), "application/json")?))
     });
-    Ok(respond(&request, &*file.await?))
+    Ok(respond(request, &*file.await?))
 }
 
 /// Redirects to `/docs/`: the viewer's files have relative links to each other.

@@ -317,19 +317,18 @@ fn nullable(schema: RefOr<Schema>) -> RefOr<Schema> {
 
 /// The schema of a parameter with its description.
 fn with_description(schema: RefOr<Schema>, description: &str) -> RefOr<Schema> {
-    let text = description.to_owned();
-    let description = Some(text.clone());
+    let description = description.to_owned();
     match schema {
         RefOr::Ref(mut reference) => {
-            reference.description = text;
+            reference.description = description;
             RefOr::Ref(reference)
         }
         RefOr::T(Schema::Array(mut array)) => {
-            array.description = description;
+            array.description = Some(description);
             RefOr::T(Schema::Array(array))
         }
         RefOr::T(Schema::Object(mut object)) => {
-            object.description = description;
+            object.description = Some(description);
             RefOr::T(Schema::Object(object))
         }
         other => other,

@@ -44,27 +44,20 @@ impl Store {
             Some(to) => Some(self.last_position_at(org, before(to)).await?),
             None => None,
         };
-        let end = match up_to {
-            Some(up_to) => up_to,
-            None => {
-                self.last_position_at(org, Timestamp::from_micros(i64::MAX))
-                    .await?
-            }
-        };
-        Ok(Some(Arrival {
+        let mut arrival = Arrival {
             after,
             up_to,
-            is_narrow: self.has_few_rows(org, after, end).await?,
-        }))
+            is_narrow: false,
+        };
+        arrival.is_narrow = self.has_few_rows(org, arrival).await?;
+        Ok(Some(arrival))
     }
 
-    /// Whether at most [`NARROW`] rows are in a range. Positions follow the clock, so their difference tells nothing.
-    async fn has_few_rows(&self, org: i64, after: i64, end: i64) -> Result<bool, StoreError> {
-        let select = Sql::new(
-            "SELECT a.seq FROM activities a WHERE a.org = $1 AND a.seq > $2 AND a.seq <= $3 \
-             ORDER BY a.seq LIMIT 1 OFFSET $4",
-        );
-        let select = select.with(org).with(after).with(end).with(NARROW);
+    /// Whether at most [`NARROW`] rows are in the range. Positions follow the clock, so their difference tells nothing.
+    async fn has_few_rows(&self, org: i64, arrival: Arrival) -> Result<bool, StoreError> {
+        let mut select = Sql::new("SELECT a.seq FROM activities a WHERE a.org = $1").with(org);
+        arrival.push(&mut select, "a.seq");
+        select.push(" ORDER BY a.seq LIMIT 1 OFFSET ").bind(NARROW);
         let row: Option<(i64,)> = self.db().fetch_row(select).await?;
         Ok(row.is_none())
     }
