@@ -112,7 +112,7 @@ async fn compare_refusals(server: &TestServer) {
     let valid = server.anonymous().with_basic(&used, &secret);
     valid.get("/v1/actions").await.expect(200);
     let mut medians = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..6 {
         for (key, secret) in [
             (used.as_str(), "a wrong secret"),
             (unused.as_str(), "a wrong secret"),
