@@ -75,11 +75,22 @@ async fn check_freshness(server: &TestServer) {
     execute_at_replica(server.database(), "SELECT pg_wal_replay_resume()").await;
 }
 
+/// Runs a test against a server that reads from a replica. The test begins when the replica has the database: a read
+/// before that would leave the replica out for some seconds.
+fn run_beside_replica<F>(test: F)
+where
+    F: AsyncFnOnce(&TestServer, Helper),
+{
+    let Some(replica) = Helper::replica() else { return };
+    run(Database::postgres().with_replica(replica.address), async |server: &TestServer| {
+        wait_for_schema(&server.database().replica_url().expect("a replica")).await;
+        test(server, replica).await;
+    });
+}
+
 #[test]
 fn reads_from_a_replica_miss_nothing_that_was_stored_before() {
-    if let Some(replica) = Helper::replica() {
-        run(Database::postgres().with_replica(replica.address), check_freshness);
-    }
+    run_beside_replica(async |server, _replica| check_freshness(server).await);
 }
 
 /// Each statement that is stored at `Consistent-Through` or before it is in the answer that declares the time.
@@ -107,15 +118,12 @@ async fn check_consistent_through(server: &TestServer) {
 
 #[test]
 fn consistent_through_is_true_for_reads_from_a_replica() {
-    if let Some(replica) = Helper::replica() {
-        run(Database::postgres().with_replica(replica.address), check_consistent_through);
-    }
+    run_beside_replica(async |server, _replica| check_consistent_through(server).await);
 }
 
 #[test]
 fn reads_go_on_when_the_replica_ends() {
-    let Some(replica) = Helper::replica() else { return };
-    run(Database::postgres().with_replica(replica.address), async |server: &TestServer| {
+    run_beside_replica(async |server, replica| {
         let admin = set_up(server).await;
         let boss = server.person("manager", "boss");
         check_own_write(&admin, &boss, 1).await;

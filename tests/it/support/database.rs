@@ -100,8 +100,9 @@ impl Database {
             connections: 8,
             behind_transaction_pooler: self.pooler().is_some(),
             read_url: self.replica_url(),
-            // With `synchronous_commit = off` of the tests, the primary sends a commit up to 600 milliseconds later.
-            read_wait: Duration::from_secs(1),
+            // With `synchronous_commit = off` of the tests, the primary sends a commit up to 600 milliseconds later,
+            // and the replica follows all tests of the run.
+            read_wait: Duration::from_secs(5),
             ..DatabaseSettings::new(self.server_url())
         }
     }
