@@ -7,7 +7,7 @@ use clap::Args;
 use crate::base::ids::OrgId;
 use crate::cli::{CliError, open_existing_store};
 use crate::config::DatabaseArgs;
-use crate::store::{Store, ViewSchema, ViewSet};
+use crate::store::{Store, ViewSchema, ViewSet, ViewsError};
 
 /// The arguments of `rollbook views`.
 #[derive(Debug, Args)]
@@ -50,7 +50,8 @@ async fn print(store: &Store, organisation: Option<&OrgId>, role: Option<&str>) 
     Ok(io::stdout().lock().write_all(text.as_bytes())?)
 }
 
-/// Installs the views of one or all organisations, and lets the role read them.
+/// Installs the views of one or all organisations, and lets the role read them. An organisation with views that
+/// cannot be installed does not prevent those of the others.
 pub(super) async fn install(
     store: &Store,
     organisation: Option<&OrgId>,
@@ -58,8 +59,20 @@ pub(super) async fn install(
 ) -> Result<(), CliError> {
     let sets = find_view_sets(store, organisation).await?;
     store.install_bi_index().await?;
+    let mut first_error = None;
     for set in &sets {
-        store.install_bi_views(set, role).await?;
+        match store.install_bi_views(set, role).await {
+            Ok(()) => {}
+            Err(ViewsError::Store(error)) => return Err(error.into()),
+            Err(error) if first_error.is_none() => {
+                first_error = Some(error);
+                continue;
+            }
+            Err(error) => {
+                eprintln!("{error}");
+                continue;
+            }
+        }
         let Some(schema) = &set.schema else {
             println!("Installed the views, with names that begin with `bi_`.");
             continue;
@@ -76,7 +89,7 @@ pub(super) async fn install(
     if sets.is_empty() {
         println!("There is no organisation yet, so there are no views. The first write creates one.");
     }
-    Ok(())
+    first_error.map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// Changes the settings of the role, or prints what an administrator can do.

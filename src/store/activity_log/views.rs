@@ -239,12 +239,12 @@ impl Store {
             for statement in &view.statements {
                 let created = tx.execute(Sql::new(statement)).await;
                 created.map_err(|cause| match &set.schema {
-                    Some(schema) => ViewsError::Irreplaceable {
+                    Some(schema) if cause.is_of_replaced_object() => ViewsError::Irreplaceable {
                         schema: schema.name.clone(),
                         view: view.name,
                         cause,
                     },
-                    None => cause.into(),
+                    _ => cause.into(),
                 })?;
             }
         }

@@ -170,6 +170,16 @@ impl StoreError {
         }
     }
 
+    /// Whether a statement that replaces a view is refused because of the object that is there: `invalid_table_definition`,
+    /// `wrong_object_type` or `dependent_objects_still_exist` of PostgreSQL.
+    pub(crate) fn is_of_replaced_object(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(error)) = self else {
+            return false;
+        };
+        let code = error.code();
+        code.is_some_and(|code| ["42P16", "42809", "2BP01"].contains(&code.as_ref()))
+    }
+
     /// The error of the last attempt, if an earlier one had an `unknown` outcome.
     pub(crate) fn after(self, unknown: bool) -> Self {
         if unknown && self.is_passing() {

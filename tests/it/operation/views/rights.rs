@@ -234,6 +234,11 @@ async fn schema_of_somebody_else_is_refused_and_nothing_is_installed_in_it(serve
     database.execute("DROP SCHEMA rollbook_acme; CREATE SCHEMA rollbook_acme; CREATE TABLE rollbook_acme.users (a int)").await;
     let message = run_refused(server, &["migrate", "--views", "--org", "acme"]);
     assert!(message.contains("rename it or drop it"), "{message}");
+    // The other organisations get their views all the same.
+    let message = run_refused(server, &["migrate", "--views"]);
+    assert!(message.contains("rename it or drop it"), "{message}");
+    let others = "SELECT count(*) FROM pg_views WHERE schemaname = 'rollbook_other'";
+    assert!(database.query_number(others).await > 0);
     database.execute("DROP SCHEMA rollbook_acme CASCADE").await;
     run(server, &["migrate", "--views"]);
     // A view that another release made differently is named.
