@@ -1,7 +1,7 @@
 //! The commands of `rollbook`, one file each.
 //!
 //! The file of a command has a struct with its arguments and a `run`. Settings that commands share are in
-//! [`crate::config`]. [`Cli::run`] executes the command; `main.rs` starts the runtime and the log.
+//! [`crate::config`]. [`main`] starts the log and the runtime, and [`Cli::run`] executes the command.
 
 pub mod credential;
 pub mod demo;
@@ -19,12 +19,13 @@ pub mod views;
 
 use std::io;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::access::AccessError;
 use crate::base::clock::Clock;
-use crate::config::{ConfigError, DatabaseArgs, LogArgs};
+use crate::config::{ConfigError, DatabaseArgs, LogArgs, check_environment};
 use crate::store::{self, SchemaState, Store, StoreError};
 
 /// A headless Learning Record Store with an Activity Log, on SQLite or PostgreSQL.
@@ -154,6 +155,39 @@ pub enum CliError {
     /// Output could not be written, or the server's sockets failed.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+/// Reads the command, starts the log and the runtime, and runs the command. Returns the status of the process.
+pub fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            // As clap does for wrong flags: 2 for what the user has to set right, 1 for everything else.
+            ExitCode::from(if matches!(error, CliError::Config(_)) {
+                2
+            } else {
+                1
+            })
+        }
+    }
+}
+
+fn run() -> Result<(), CliError> {
+    // Help and version come first: they must work in any environment.
+    let cli = Cli::parse();
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
+    let foreign = check_environment(variables, &Cli::command()).map_err(ConfigError::from)?;
+    logging::start(&cli.log)?;
+    for variable in foreign {
+        tracing::warn!(
+            variable,
+            "the variable is not a setting of Rollbook, and has no effect"
+        );
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(cli.run())
 }
 
 impl Cli {

@@ -87,6 +87,9 @@ pub struct DatabaseArgs {
     /// `sqlite:PATH`, or `postgres://user:password@host:port/name`
     ///
     /// SQLite creates the file if it does not exist. Prefer the environment variable if the address contains a password.
+    ///
+    /// PostgreSQL can have several hosts, as libpq takes them: `postgres://user:password@host-a:5432,host-b:5432/name`.
+    /// The one that is no standby is used, and after a fail-over the one that has become the primary.
     #[arg(
         long,
         env = "ROLLBOOK_DATABASE",

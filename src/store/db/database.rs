@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 use sqlx::pool::PoolConnectionMetadata;
 use sqlx::postgres::PgRow;
@@ -23,7 +22,7 @@ use crate::store::db::StoreError;
 use crate::store::db::columns::FromRow;
 use crate::store::db::dialect::{self, Value};
 use crate::store::db::pool_metrics;
-use crate::store::db::postgres::{self, PostgresPool, Work};
+use crate::store::db::postgres::{Hosts, PostgresPool, Work};
 use crate::store::db::replica::Replica;
 use crate::store::db::sqlite_file::{self, SqliteFile};
 use crate::store::db::sqlite_upkeep;
@@ -237,7 +236,7 @@ pub(crate) enum Db {
         lock_waits: Arc<Semaphore>,
         /// The URL for the connection that announces commits to other replicas. `None` behind a pooler that lends
         /// connections for transactions: nobody can listen there.
-        announcing: Option<Arc<SecretString>>,
+        announcing: Option<Arc<Hosts>>,
         /// The replica for costly reads.
         replica: Option<Arc<Replica>>,
         write_health: Arc<WriteHealth>,
@@ -312,11 +311,16 @@ impl Db {
     }
 
     async fn open_postgres(settings: &DatabaseSettings) -> Result<Self, StoreError> {
-        postgres::check_that_it_answers(settings).await?;
+        let hosts = Arc::new(Hosts::from_url(
+            &settings.url,
+            settings.behind_transaction_pooler,
+        )?);
+        // A pool would try for as long as a request may wait, and not say why it failed.
+        hosts.find_primary(settings.wait).await?;
         let writers = (settings.connections / 4).max(2);
         let readers = settings.connections.saturating_sub(writers).max(2);
-        let write = PostgresPool::open_for_writing(settings, writers).await?;
-        let read = PostgresPool::open_for_reading(settings, readers).await?;
+        let write = PostgresPool::open_for_writing(settings, &hosts, writers).await?;
+        let read = PostgresPool::open_for_reading(settings, &hosts, readers).await?;
         let replica = settings.read_url.as_ref();
         let replica = replica
             .map(|url| Replica::new(settings, url, &read).map(Arc::new))
@@ -326,8 +330,7 @@ impl Db {
             read,
             replica,
             lock_waits: Arc::new(Semaphore::new((writers / 2) as usize)),
-            announcing: (!settings.behind_transaction_pooler)
-                .then(|| Arc::new(SecretString::from(settings.url.clone()))),
+            announcing: (!settings.behind_transaction_pooler).then_some(hosts),
             write_health: Arc::default(),
         })
     }

@@ -13,13 +13,14 @@
 
 mod connecting;
 mod health;
+mod hosts;
 mod identity;
 mod lease;
 mod limits;
 mod unlimited;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{Either, join_all, select};
@@ -35,9 +36,9 @@ use crate::store::db::StoreError;
 use crate::store::db::database::{DatabaseSettings, Row, Sql};
 use crate::store::db::pool_metrics::{self, PoolSize};
 
-use connecting::{check_identity, connect_error, set_up_connection, set_up_text, test};
-pub(super) use connecting::{check_that_it_answers, connect_options};
+use connecting::{check_identity, connect_error, refuse_standby, set_up_connection, set_up_text, test};
 use health::Health;
+pub(super) use hosts::Hosts;
 pub(crate) use identity::Identity;
 use lease::AllRows;
 pub(crate) use lease::{Lease, PostgresTx, Read};
@@ -73,6 +74,9 @@ const READ_ATTEMPTS: usize = 3;
 #[derive(Clone)]
 pub(crate) struct PostgresPool {
     pool: PgPool,
+    hosts: Arc<Hosts>,
+    /// The place of the host to which new connections lead.
+    place: Arc<AtomicUsize>,
     home: Handle,
     health: Arc<Health>,
     limits: Limits,
@@ -98,19 +102,21 @@ impl PostgresPool {
     /// Opens a pool for transactions that write.
     pub(super) async fn open_for_writing(
         settings: &DatabaseSettings,
+        hosts: &Arc<Hosts>,
         connections: u32,
     ) -> Result<Self, StoreError> {
-        let pool = Self::new(settings, &settings.url, connections, Access::Write, None)?;
-        pool.connect(settings).await
+        let pool = Self::new(settings, Arc::clone(hosts), connections, Access::Write, None);
+        pool.connect().await
     }
 
     /// Opens a pool for queries outside of transactions.
     pub(super) async fn open_for_reading(
         settings: &DatabaseSettings,
+        hosts: &Arc<Hosts>,
         connections: u32,
     ) -> Result<Self, StoreError> {
-        let pool = Self::new(settings, &settings.url, connections, Access::Read, None)?;
-        pool.connect(settings).await
+        let pool = Self::new(settings, Arc::clone(hosts), connections, Access::Read, None);
+        pool.connect().await
     }
 
     /// A pool of the replica at `url`, without a connection yet. Each connection must lead to the database of `identity`.
@@ -121,7 +127,8 @@ impl PostgresPool {
         identity: Arc<Identity>,
     ) -> Result<Self, StoreError> {
         let connections = settings.connections;
-        let mut pool = Self::new(settings, url, connections, Access::Read, Some(identity))?;
+        let hosts = Arc::new(Hosts::from_url(url, settings.behind_transaction_pooler)?);
+        let mut pool = Self::new(settings, hosts, connections, Access::Read, Some(identity));
         pool.fallback = Some(Arc::new(primary.clone()));
         Ok(pool)
     }
@@ -131,13 +138,12 @@ impl PostgresPool {
     /// # Errors
     ///
     /// [`StoreError::Unreachable`] if another try may succeed.
-    async fn connect(self, settings: &DatabaseSettings) -> Result<Self, StoreError> {
+    async fn connect(self) -> Result<Self, StoreError> {
         match self.pool.acquire().await {
             Ok(connection) => drop(connection),
             Err(error) => {
                 self.pool.close().await;
-                let options = connect_options(&settings.url, settings.behind_transaction_pooler)?;
-                return Err(connect_error(&options, error));
+                return Err(connect_error(&self.hosts.primary(), error));
             }
         }
         Ok(self)
@@ -145,13 +151,13 @@ impl PostgresPool {
 
     fn new(
         settings: &DatabaseSettings,
-        url: &str,
+        hosts: Arc<Hosts>,
         connections: u32,
         access: Access,
         identity: Option<Arc<Identity>>,
-    ) -> Result<Self, StoreError> {
+    ) -> Self {
         let is_behind_pooler = settings.behind_transaction_pooler;
-        let options = connect_options(url, is_behind_pooler)?;
+        let needs_primary = hosts.are_several() && identity.is_none();
         let limits = Limits::new(settings);
         let set_up = (!is_behind_pooler).then(|| set_up_text(&limits, access));
         let health = Arc::new(Health::new());
@@ -181,15 +187,20 @@ impl PostgresPool {
                     if let Some(identity) = identity {
                         check_identity(connection, &identity).await?;
                     }
+                    if needs_primary {
+                        refuse_standby(connection).await?;
+                    }
                     match set_up {
                         Some(text) => set_up_connection(connection, text).await,
                         None => Ok(()),
                     }
                 })
             })
-            .connect_lazy_with(options);
-        Ok(Self {
+            .connect_lazy_with(hosts.primary());
+        Self {
             pool,
+            place: Arc::new(AtomicUsize::new(hosts.primary_place())),
+            hosts,
             home: Handle::current(),
             health,
             limits,
@@ -198,7 +209,7 @@ impl PostgresPool {
             access,
             is_behind_pooler,
             fallback: None,
-        })
+        }
     }
 
     /// How many connections have failed so far, or led to a server that only reads.
@@ -228,10 +239,8 @@ impl PostgresPool {
         let deadline = begin + self.limits.wait;
         let mut pause = FIRST_PAUSE;
         loop {
-            let pool = self.pool.clone();
-            let acquired = self.home.spawn(async move { pool.acquire().await });
-            let acquired = match timeout_at(deadline + pause, acquired).await {
-                Ok(joined) => joined.map_err(|_| StoreError::Closed)?, // an error means that the runtime has ended
+            let acquired = match timeout_at(deadline + pause, self.acquire_from_pool()).await {
+                Ok(acquired) => acquired?,
                 Err(_) => Err(sqlx::Error::PoolTimedOut),
             };
             if self.health.is_suspect.load(Ordering::SeqCst) {
@@ -249,6 +258,29 @@ impl PostgresPool {
                 }
             }
         }
+    }
+
+    /// A connection from the pool. The inner error is that of the database. If the pool goes on with another host, the
+    /// connection to the former one is given up with an error that is worth another try.
+    async fn acquire_from_pool(&self) -> Result<Result<PoolConnection<Postgres>, sqlx::Error>, StoreError> {
+        let pool = self.pool.clone();
+        let mut acquiring = self.home.spawn(async move { pool.acquire().await });
+        let acquired = if self.hosts.are_several() && self.fallback.is_none() {
+            tokio::select! {
+                acquired = &mut acquiring => acquired,
+                () = self.hosts.wait_for_another(&self.pool, &self.place) => {
+                    acquiring.abort();
+                    return Ok(Err(sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into())));
+                }
+            }
+        } else {
+            acquiring.await
+        };
+        let acquired = acquired.map_err(|_| StoreError::Closed)?; // an error means that the runtime has ended
+        if let Err(error) = &acquired {
+            self.hosts.change_after(error, &self.pool, &self.place);
+        }
+        Ok(acquired)
     }
 
     fn lease(&self, connection: PoolConnection<Postgres>) -> Lease {

@@ -169,7 +169,7 @@ async fn check_standby(database: &Database) {
 }
 
 /// Waits until the standby has the schema of its primary.
-async fn wait_for_schema(standby: &str) {
+pub(super) async fn wait_for_schema(standby: &str) {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         if let Ok(mut connection) = PgConnection::connect(standby).await {

@@ -10,6 +10,9 @@ use super::tools::skip;
 /// The status of a script whose program is missing and cannot be installed.
 const MISSING: i32 = 77;
 
+/// The variable in which `scripts/with-replica` passes the address of its server.
+const REPLICA: &str = "ROLLBOOK_TEST_REPLICA";
+
 /// A running server. It ends when this is dropped.
 pub struct Helper {
     script: Child,
@@ -20,19 +23,25 @@ pub struct Helper {
 impl Helper {
     /// A real pgbouncer in transaction mode. `None`, with a message, where it is missing.
     pub fn pgbouncer() -> Option<Self> {
-        Self::start("with-pgbouncer", POOLER)
+        Self::start("with-pgbouncer", POOLER, &[])
     }
 
     /// A streaming replica of the cluster.
     pub fn replica() -> Option<Self> {
-        Self::start("with-replica", "ROLLBOOK_TEST_REPLICA")
+        Self::start("with-replica", REPLICA, &[])
+    }
+
+    /// A streaming replica that takes TLS with a self-signed certificate of version 1.
+    pub fn replica_with_old_certificate() -> Option<Self> {
+        Self::start("with-replica", REPLICA, &["--old-certificate"])
     }
 
     /// Starts a script that runs a command beside a server, and passes the server's address in `variable`.
-    fn start(script: &str, variable: &str) -> Option<Self> {
+    fn start(script: &str, variable: &str, options: &[&str]) -> Option<Self> {
         let path = format!("{}/scripts/{script}", env!("CARGO_MANIFEST_DIR"));
         // The inner command ends with its standard input, and the script with the inner command.
         let mut child = Command::new(path)
+            .args(options)
             .args(["sh", "-c", &format!("echo ${variable}; exec cat")])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -7,13 +7,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{CommitSignal, Committed};
 use crate::store::db::database::Db;
-use crate::store::db::postgres::connect_options;
+use crate::store::db::postgres::Hosts;
 use crate::store::db::{Store, StoreError};
 
 /// The channel of the notifications.
@@ -59,14 +58,17 @@ impl Store {
     }
 
     /// Opens a connection and uses it until it is lost.
-    async fn announce_until_lost(&self, url: &SecretString) -> Result<(), StoreError> {
+    async fn announce_until_lost(&self, hosts: &Hosts) -> Result<(), StoreError> {
+        if hosts.are_several() {
+            hosts.find_primary(ANSWER_TIME).await?;
+        }
         // A pool for each connection: a silent one is closed in the background and must not delay the next one.
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .max_lifetime(None)
             .idle_timeout(None)
             .acquire_timeout(ANSWER_TIME)
-            .connect_lazy_with(connect_options(url.expose_secret(), false)?);
+            .connect_lazy_with(hosts.primary());
         let mut listener = within(PgListener::connect_with(&pool)).await?;
         listener.ignore_pool_close_event(true);
         listener.eager_reconnect(false);

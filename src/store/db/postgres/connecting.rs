@@ -1,57 +1,19 @@
 //! Opening a connection to PostgreSQL, its settings, and what it means if that fails.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::time::{sleep, timeout};
 
+use super::hosts::is_standby;
 use super::identity::Identity;
 use super::limits::{CUSTOM_PLANS, KEEPALIVE, Limits, WATCH_CLIENT, Work, limits_text};
-use super::{APPLICATION, Access, REPLICA_TIME};
+use super::{Access, REPLICA_TIME};
 use crate::store::db::StoreError;
-use crate::store::db::database::DatabaseSettings;
 
 /// The time within which the database answers the test of an idle connection.
 const TEST_TIME: Duration = Duration::from_secs(1);
-
-/// The options of a connection to the database at this URL.
-pub(in crate::store::db) fn connect_options(
-    url: &str,
-    is_behind_pooler: bool,
-) -> Result<PgConnectOptions, StoreError> {
-    let options = PgConnectOptions::from_str(url).map_err(StoreError::Connect)?;
-    let options = options.application_name(APPLICATION);
-    Ok(if is_behind_pooler {
-        // Poolers refuse this parameter of the start. Numbers travel in binary form, so it changes nothing.
-        options.extra_float_digits(None).statement_cache_capacity(0)
-    } else {
-        options.statement_cache_capacity(256)
-    })
-}
-
-/// Opens a connection and closes it. A pool would try for as long as a request may wait, and not say why it failed.
-///
-/// # Errors
-///
-/// [`StoreError::Unreachable`] if another try may succeed.
-pub(in crate::store::db) async fn check_that_it_answers(
-    settings: &DatabaseSettings,
-) -> Result<(), StoreError> {
-    let options = connect_options(&settings.url, settings.behind_transaction_pooler)?;
-    match timeout(settings.wait, PgConnection::connect_with(&options)).await {
-        Ok(Ok(connection)) => {
-            let _ = connection.close().await; // it has answered
-            Ok(())
-        }
-        Ok(Err(error)) => Err(connect_error(&options, error)),
-        Err(_) => Err(unreachable(
-            &options,
-            format!("no answer within {:?}", settings.wait),
-        )),
-    }
-}
 
 /// The error of a connection that was not made: [`StoreError::Unreachable`] if another try may succeed.
 pub(super) fn connect_error(options: &PgConnectOptions, error: sqlx::Error) -> StoreError {
@@ -60,15 +22,11 @@ pub(super) fn connect_error(options: &PgConnectOptions, error: sqlx::Error) -> S
         error => error.to_string(),
     };
     match StoreError::connect(error) {
-        error if error.is_passing() => unreachable(options, cause),
+        error if error.is_passing() => StoreError::Unreachable {
+            address: format!("{}:{}", options.get_host(), options.get_port()),
+            cause,
+        },
         error => error,
-    }
-}
-
-fn unreachable(options: &PgConnectOptions, cause: String) -> StoreError {
-    StoreError::Unreachable {
-        address: format!("{}:{}", options.get_host(), options.get_port()),
-        cause,
     }
 }
 
@@ -104,6 +62,14 @@ pub(super) async fn check_identity(
     Err(sqlx::Error::Configuration(
         "the database is no replica of the primary".into(),
     ))
+}
+
+/// Refuses a connection that leads to a standby. The pool tries again, and meanwhile another host is looked for.
+pub(super) async fn refuse_standby(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    match is_standby(connection).await? {
+        true => Err(sqlx::Error::Configuration("the host is a standby".into())),
+        false => Ok(()),
+    }
 }
 
 pub(super) async fn set_up_connection(
