@@ -5,6 +5,7 @@
 
 pub mod credential;
 pub mod demo;
+pub mod distributed;
 pub mod export;
 pub mod health;
 pub mod import;
@@ -49,6 +50,8 @@ pub enum Command {
     Demo(demo::Demo),
     /// Migrate the database's schema to this version
     Migrate(migrate::Migrate),
+    /// Show how a cluster with Citus has the tables
+    Distributed(distributed::Distributed),
     /// Print the SQL views for BI tools
     Views(views::Views),
     /// Create a token for tests, signed with ROLLBOOK_JWT_SECRET
@@ -85,6 +88,9 @@ pub enum CliError {
     /// The views for BI tools cannot be installed.
     #[error(transparent)]
     Views(#[from] store::ViewsError),
+    /// The tables are not distributed, and cannot be.
+    #[error(transparent)]
+    Distribution(#[from] store::DistributionError),
     /// The file of an SQLite database cannot be opened.
     #[error("the database file {path}: {source}", path = .path.display())]
     DatabaseFile {
@@ -201,6 +207,7 @@ impl Cli {
             Command::Serve(command) => command.run().await,
             Command::Demo(command) => command.run().await,
             Command::Migrate(command) => command.run().await,
+            Command::Distributed(command) => command.run().await,
             Command::Views(command) => command.run().await,
             Command::Token(command) => command.run(),
             Command::Credential(command) => command.run().await,

@@ -59,6 +59,8 @@ pub use db::changes::ChangePage;
 pub use db::commits::CommitReceiver;
 pub(crate) use db::commits::Committed;
 pub use db::database::{DEFAULT_SQLITE_CACHE_BYTES, DatabaseSettings};
+pub use db::dialect::observe_sql;
+pub use db::distribution::{Cluster, ClusterNode, DistributionError, REFERENCE_TABLES};
 pub use db::migrations::SchemaState;
 pub use db::organisations::{CallerFacts, Organisation};
 pub use db::page_rows::PageLimits;

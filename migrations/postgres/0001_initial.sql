@@ -29,7 +29,7 @@ CREATE TABLE organisations (
 --              caller sees, and always more than before
 --   rebuild    the rebuild in progress, if any
 CREATE TABLE ledgers (
-    org BIGINT PRIMARY KEY REFERENCES organisations (key),
+    org BIGINT PRIMARY KEY,
     seq BIGINT NOT NULL,
     keys BIGINT NOT NULL,
     stored BIGINT NOT NULL,
@@ -41,7 +41,7 @@ CREATE TABLE ledgers (
 -- Credentials of integrations. `key` is the user name of HTTP Basic.
 CREATE TABLE credentials (
     key TEXT COLLATE "C" PRIMARY KEY,
-    org BIGINT NOT NULL REFERENCES organisations (key),
+    org BIGINT NOT NULL,
     id UUID NOT NULL,
     name TEXT NOT NULL,
     secret_hash BYTEA NOT NULL,
@@ -714,7 +714,7 @@ CREATE TABLE launches (
     PRIMARY KEY (org, key)
 );
 CREATE UNIQUE INDEX launches_id ON launches (org, id);
-CREATE UNIQUE INDEX launches_secret ON launches (secret_hash);
+CREATE UNIQUE INDEX launches_secret ON launches (secret_hash, org);
 CREATE INDEX launches_user ON launches (org, user_key, key);
 CREATE INDEX launches_content ON launches (org, content, key);
 CREATE INDEX launches_registration ON launches (org, registration, key);
@@ -816,7 +816,7 @@ CREATE TABLE cmi5_sessions (
     judged BOOLEAN NOT NULL,
     PRIMARY KEY (org, id)
 );
-CREATE UNIQUE INDEX cmi5_sessions_fetch ON cmi5_sessions (fetch_hash);
+CREATE UNIQUE INDEX cmi5_sessions_fetch ON cmi5_sessions (fetch_hash, org);
 CREATE INDEX cmi5_sessions_registration ON cmi5_sessions (org, registration, ended_at);
 -- The open sessions of all organisations, for the task that abandons them.
 CREATE INDEX cmi5_sessions_expiry ON cmi5_sessions (expires_at, org, id) WHERE ended_at IS NULL;

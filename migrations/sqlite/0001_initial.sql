@@ -30,7 +30,7 @@ CREATE TABLE organisations (
 --              caller sees, and always more than before
 --   rebuild    the rebuild in progress, if any
 CREATE TABLE ledgers (
-    org INTEGER PRIMARY KEY REFERENCES organisations (key),
+    org INTEGER PRIMARY KEY,
     seq INTEGER NOT NULL,
     keys INTEGER NOT NULL,
     stored INTEGER NOT NULL,
@@ -42,7 +42,7 @@ CREATE TABLE ledgers (
 -- Credentials of integrations. `key` is the user name of HTTP Basic.
 CREATE TABLE credentials (
     key TEXT PRIMARY KEY,
-    org INTEGER NOT NULL REFERENCES organisations (key),
+    org INTEGER NOT NULL,
     id BLOB NOT NULL,
     name TEXT NOT NULL,
     secret_hash BLOB NOT NULL,
@@ -716,7 +716,7 @@ CREATE TABLE launches (
     PRIMARY KEY (org, key)
 );
 CREATE UNIQUE INDEX launches_id ON launches (org, id);
-CREATE UNIQUE INDEX launches_secret ON launches (secret_hash);
+CREATE UNIQUE INDEX launches_secret ON launches (secret_hash, org);
 CREATE INDEX launches_user ON launches (org, user_key, key);
 CREATE INDEX launches_content ON launches (org, content, key);
 CREATE INDEX launches_registration ON launches (org, registration, key);
@@ -818,7 +818,7 @@ CREATE TABLE cmi5_sessions (
     judged BOOLEAN NOT NULL,
     PRIMARY KEY (org, id)
 );
-CREATE UNIQUE INDEX cmi5_sessions_fetch ON cmi5_sessions (fetch_hash);
+CREATE UNIQUE INDEX cmi5_sessions_fetch ON cmi5_sessions (fetch_hash, org);
 CREATE INDEX cmi5_sessions_registration ON cmi5_sessions (org, registration, ended_at);
 -- The open sessions of all organisations, for the task that abandons them.
 CREATE INDEX cmi5_sessions_expiry ON cmi5_sessions (expires_at, org, id) WHERE ended_at IS NULL;

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::base::ids::OrgId;
 use crate::cli::{CliError, open_store, views};
 use crate::config::DatabaseArgs;
-use crate::store::SchemaState;
+use crate::store::{SchemaState, Store};
 
 /// The arguments of `rollbook migrate`.
 #[derive(Debug, Args)]
@@ -16,6 +16,9 @@ pub struct Migrate {
     /// Also create or replace the SQL views for BI tools, see docs/bi.md
     #[arg(long)]
     pub views: bool,
+    /// Also distribute the tables over the nodes of a cluster with Citus, see docs/operations.md
+    #[arg(long)]
+    pub distributed: bool,
     /// Only the views of this organisation, on PostgreSQL. All organisations are the default
     #[arg(long = "org", value_name = "ID", requires = "views")]
     pub organisation: Option<OrgId>,
@@ -41,6 +44,10 @@ impl Migrate {
             SchemaState::Ahead { found, needed } => Err(CliError::SchemaAhead { found, needed }),
         };
         let outcome = match outcome {
+            Ok(()) if self.distributed => distribute(&store).await,
+            outcome => outcome,
+        };
+        let outcome = match outcome {
             Ok(()) if self.views => {
                 views::install(&store, self.organisation.as_ref(), self.role.as_deref()).await
             }
@@ -49,4 +56,13 @@ impl Migrate {
         store.close().await;
         outcome
     }
+}
+
+/// Distributes the tables that are not distributed yet.
+async fn distribute(store: &Store) -> Result<(), CliError> {
+    match store.distribute().await? {
+        0 => println!("All tables are distributed."),
+        tables => println!("Distributed {tables} tables over the nodes of the cluster."),
+    }
+    Ok(())
 }

@@ -12,6 +12,7 @@ pub(crate) mod consistent_through;
 pub(crate) mod conversions;
 pub(crate) mod database;
 pub(crate) mod dialect;
+pub(crate) mod distribution;
 pub(crate) mod error;
 pub(crate) mod key_cache;
 pub(crate) mod ledger;

@@ -33,6 +33,7 @@ pub mod records;
 pub mod server;
 pub mod smtp_server;
 pub mod sql;
+pub mod sql_rule;
 pub mod tools;
 pub mod watch;
 

@@ -119,11 +119,15 @@ impl VisibleRows {
 impl Store {
     /// The head of an organisation's log. `None` if the organisation does not exist yet.
     pub(crate) async fn log_head(&self, organisation: &OrgId) -> Result<Option<LogHead>, StoreError> {
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(None);
+        };
         let mut select = Sql::new("SELECT ");
         select
             .push(LogHead::COLUMNS)
-            .push(" FROM organisations o JOIN ledgers l ON l.org = o.key WHERE o.id = ")
-            .bind(organisation.as_str());
+            .push(" FROM organisations o JOIN ledgers l ON l.org = o.key WHERE o.key = ")
+            .bind(org);
+        select.push(" AND o.id = ").bind(organisation.as_str());
         self.db().fetch_row(select).await
     }
 
@@ -195,7 +199,7 @@ impl Store {
         users: BTreeSet<i64>,
     ) -> Result<HashMap<i64, (UserId, Option<i64>)>, StoreError> {
         let mut sql = Sql::new(
-            "WITH RECURSIVE up(org, key, id, manager) AS (SELECT u.org, u.key, u.id, u.manager FROM users u \
+            "WITH RECURSIVE up(key, id, manager) AS (SELECT u.key, u.id, u.manager FROM users u \
              WHERE u.org = $1 AND u.key",
         )
         .with(org);
@@ -203,13 +207,13 @@ impl Store {
         // Without `LATERAL` and `OFFSET`, PostgreSQL would read all users for each level. `UNION` ends a cycle.
         sql.push(match self.db().engine() {
             Engine::Sqlite => {
-                " UNION SELECT n.org, n.key, n.id, n.manager FROM up CROSS JOIN users n \
-                 WHERE n.org = up.org AND n.key = up.manager"
+                " UNION SELECT n.key, n.id, n.manager FROM up CROSS JOIN users n \
+                 WHERE n.org = $1 AND n.key = up.manager"
             }
             Engine::Postgres => {
-                " UNION SELECT above.org, above.key, above.id, above.manager FROM up CROSS JOIN LATERAL \
-                 (SELECT n.org, n.key, n.id, n.manager FROM users n \
-                 WHERE n.org = up.org AND n.key = up.manager OFFSET 0) above"
+                " UNION SELECT above.key, above.id, above.manager FROM up CROSS JOIN LATERAL \
+                 (SELECT n.key, n.id, n.manager FROM users n \
+                 WHERE n.org = $1 AND n.key = up.manager OFFSET 0) above"
             }
         });
         sql.push(") SELECT key, id, manager FROM up");

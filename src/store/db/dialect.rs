@@ -17,6 +17,7 @@
 //! A list is one value, so lists of all lengths have the same prepared statement.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use sqlx::Arguments;
 use sqlx::postgres::PgArguments;
@@ -70,8 +71,25 @@ value_from_list! {
     Vec<u8> => Digests,
 }
 
+/// What tests do with each text for PostgreSQL.
+static OBSERVER: OnceLock<fn(&str)> = OnceLock::new();
+
+/// Shows each text that is sent to PostgreSQL to a test from now on. Only the first observer counts.
+#[doc(hidden)]
+pub fn observe_sql(observer: fn(&str)) {
+    let _ = OBSERVER.set(observer); // fails if there is one already
+}
+
 /// The text for PostgreSQL.
 pub(crate) fn postgres_text(text: &str) -> Cow<'_, str> {
+    let text = translate_for_postgres(text);
+    if let Some(observe) = OBSERVER.get() {
+        observe(&text);
+    }
+    text
+}
+
+fn translate_for_postgres(text: &str) -> Cow<'_, str> {
     if !(text.contains("IN LIST(") || text.contains(INDEXED_BY) || text.contains(NOW_MICROS)) {
         return Cow::Borrowed(text);
     }
@@ -90,8 +108,9 @@ pub(crate) fn postgres_text(text: &str) -> Cow<'_, str> {
 
 const INDEXED_BY: &str = " INDEXED BY ";
 const NOW_MICROS: &str = "NOW_MICROS()";
-/// The present time, which advances within a transaction.
-const POSTGRES_NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+/// The time at which the statement began. It advances within a transaction, and unlike `clock_timestamp()` it has one value
+/// for all nodes of a cluster, which refuses a change by a volatile function.
+const POSTGRES_NOW: &str = "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint";
 const SQLITE_NOW: &str = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
 
 /// The text for SQLite. The values determine the types of the lists.
@@ -253,7 +272,11 @@ mod tests {
     fn present_time_is_translated_for_each_database() {
         let text = "UPDATE deliveries SET lease_until = NOW_MICROS() + $1 WHERE lease_until < NOW_MICROS()";
         let translated = postgres_text(text);
-        assert_eq!(translated.matches("clock_timestamp()").count(), 2, "{translated}");
+        assert_eq!(
+            translated.matches("statement_timestamp()").count(),
+            2,
+            "{translated}"
+        );
         let translated = sqlite_text(text, &[Value::Int(Some(1))]).unwrap();
         assert_eq!(
             translated.matches("unixepoch('subsec')").count(),

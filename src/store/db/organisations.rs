@@ -60,6 +60,9 @@ pub struct CallerFacts {
     pub user_active: Option<bool>,
 }
 
+/// A key that no organisation has.
+const NO_KEY: i64 = 0;
+
 fn default_home_page(id: &OrgId) -> String {
     let path: String = form_urlencoded::byte_serialize(id.as_str().as_bytes()).collect();
     format!("https://rollbook.invalid/{path}")
@@ -116,34 +119,41 @@ impl Store {
         Ok(rows.into_iter().map(|(id,)| id).collect())
     }
 
-    /// The organisation's settings and whether the user is active, by one query.
+    /// The organisation's settings and whether the user is active, by one query if the organisation's key is remembered.
     pub async fn caller_facts(
         &self,
         organisation: &OrgId,
         user: Option<&UserId>,
     ) -> Result<CallerFacts, StoreError> {
-        let select = Sql::new(&format!(
-            "SELECT {}, u.active, o.key FROM organisations o LEFT JOIN users u ON u.org = o.key AND u.id = $2 \
-             WHERE o.id = $1",
-            Organisation::COLUMNS
-        ));
-        let select = select.with(organisation.as_str()).with(user.map(UserId::as_str));
-        let Some(row) = self.db().fetch_optional(select).await? else {
-            self.forget_key(organisation);
-            return Ok(CallerFacts {
-                organisation: None,
-                user_active: None,
-            });
-        };
-        let key = row.get(Organisation::COUNT + 1)?;
-        // After a fail-over that lost commits, an organisation can have another key.
-        if self.remembered_key(organisation) != Some(key) {
-            self.remember_key(organisation, key);
+        let mut key = self.remembered_key(organisation).unwrap_or(NO_KEY);
+        loop {
+            let select = Sql::new(&format!(
+                "SELECT {}, u.active, o.key FROM organisations o LEFT JOIN users u ON u.org = $3 AND u.id = $2 \
+                 WHERE o.id = $1",
+                Organisation::COLUMNS
+            ));
+            let select = select.with(organisation.as_str()).with(user.map(UserId::as_str));
+            let Some(row) = self.db().fetch_optional(select.with(key)).await? else {
+                self.forget_key(organisation);
+                return Ok(CallerFacts {
+                    organisation: None,
+                    user_active: None,
+                });
+            };
+            // The key was not remembered, or a fail-over that lost commits gave the organisation another one.
+            let found = row.get(Organisation::COUNT + 1)?;
+            let is_right_user = key == found || user.is_none();
+            if key != found {
+                self.remember_key(organisation, found);
+                key = found;
+            }
+            if is_right_user {
+                return Ok(CallerFacts {
+                    organisation: Some(Organisation::read(&row)?),
+                    user_active: row.get(Organisation::COUNT)?,
+                });
+            }
         }
-        Ok(CallerFacts {
-            organisation: Some(Organisation::read(&row)?),
-            user_active: row.get(Organisation::COUNT)?,
-        })
     }
 
     /// The organisation's settings. The initial ones if it does not exist yet.

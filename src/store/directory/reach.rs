@@ -330,8 +330,8 @@ fn tree_query(engine: Engine, org: i64, people: &People<'_>) -> Sql {
         return Sql::new("SELECT u.key FROM users u WHERE u.org = $1 AND 1 = 0").with(org);
     };
     let mut sql = Sql::new(
-        "WITH RECURSIVE boss(org, key) AS (SELECT u.org, u.key FROM users u WHERE u.org = $1 AND u.id = $2), \
-         tree(org, key) AS (SELECT u.org, u.key FROM boss JOIN users u ON u.org = boss.org AND u.manager = boss.key",
+        "WITH RECURSIVE boss(key) AS (SELECT u.key FROM users u WHERE u.org = $1 AND u.id = $2), \
+         tree(key) AS (SELECT u.key FROM boss JOIN users u ON u.org = $1 AND u.manager = boss.key",
     )
     .with(org)
     .with(manager.as_str());
@@ -350,16 +350,17 @@ fn tree_query(engine: Engine, org: i64, people: &People<'_>) -> Sql {
 /// Each level reads an index for the keys of the level above, so the cost grows with the size of the tree and not with
 /// its depth. Without `LATERAL` and `OFFSET`, which keep the subquery apart, PostgreSQL reads the whole table for each
 /// level. SQLite has no `LATERAL`, but reads in the order of a `CROSS JOIN`. `UNION` ends also if the tree has a cycle.
-/// The organisation comes from the tree and not from `$1`: otherwise SQLite looks up all rows of the organisation.
+/// Each level names the organisation by `$1`, so that a cluster runs the whole query on the node of the organisation. On
+/// SQLite the name of the index keeps both of its columns in use.
 fn push_next_level(sql: &mut Sql, engine: Engine, table: &str, column: &str) {
     let text = match engine {
         Engine::Sqlite => format!(
-            " UNION SELECT n.org, n.key FROM tree CROSS JOIN {table} n INDEXED BY {table}_{column} \
-             WHERE n.org = tree.org AND n.{column} = tree.key"
+            " UNION SELECT n.key FROM tree CROSS JOIN {table} n INDEXED BY {table}_{column} \
+             WHERE n.org = $1 AND n.{column} = tree.key"
         ),
         Engine::Postgres => format!(
-            " UNION SELECT below.org, below.key FROM tree CROSS JOIN LATERAL (SELECT n.org, n.key FROM {table} n \
-             WHERE n.org = tree.org AND n.{column} = tree.key OFFSET 0) below"
+            " UNION SELECT below.key FROM tree CROSS JOIN LATERAL (SELECT n.key FROM {table} n \
+             WHERE n.org = $1 AND n.{column} = tree.key OFFSET 0) below"
         ),
     };
     sql.push(&text);
@@ -373,9 +374,7 @@ async fn find_teams(
     teams: &[TeamId],
     sub_teams: bool,
 ) -> Result<Arc<[i64]>, StoreError> {
-    let sql = Sql::new(
-        "WITH RECURSIVE tree(org, key) AS (SELECT t.org, t.key FROM teams t WHERE t.org = $1 AND t.id",
-    );
+    let sql = Sql::new("WITH RECURSIVE tree(key) AS (SELECT t.key FROM teams t WHERE t.org = $1 AND t.id");
     let mut sql = sql.with(version.org);
     sql.any_of(texts(teams));
     if sub_teams {

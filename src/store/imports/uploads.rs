@@ -318,15 +318,21 @@ impl Store {
     /// that ended before the time `keep_rejected`. Returns whether there may be more to delete.
     pub async fn clean_up_imports(&self, keep_rejected: Duration) -> Result<bool, StoreError> {
         let now = self.clock().now();
+        let find = Sql::new(
+            "SELECT i.org, i.key FROM imports i JOIN organisations o ON o.key = i.org WHERE i.cleanup_at <= $1 \
+             ORDER BY i.cleanup_at LIMIT 1",
+        );
+        let Some((org, key)) = self.db().fetch_row::<(i64, i64)>(find.with(now)).await? else {
+            return Ok(false);
+        };
         let mut tx = self.db().begin().await?;
-        let select = Sql::new(&format!(
-            "SELECT {} FROM imports WHERE cleanup_at <= $1 \
-             AND EXISTS (SELECT 1 FROM organisations o WHERE o.key = imports.org) \
-             ORDER BY cleanup_at LIMIT 1 FOR UPDATE",
+        let lock = Sql::new(&format!(
+            "SELECT {} FROM imports WHERE org = $1 AND key = $2 AND cleanup_at <= $3 FOR UPDATE",
             Leftover::COLUMNS
         ));
-        let Some(leftover) = tx.fetch_row::<Leftover>(select.with(now)).await? else {
-            return Ok(false);
+        let lock = lock.with(org).with(key).with(now);
+        let Some(leftover) = tx.fetch_row::<Leftover>(lock).await? else {
+            return Ok(true); // another process has just cleaned it up
         };
         let delete = Sql::new(
             "DELETE FROM import_parts WHERE org = $1 AND import = $2 AND part IN \

@@ -91,8 +91,11 @@ impl Store {
 
     /// Works on the marked rows of an organisation to their end.
     pub(super) async fn finish_work<W: MarkedWork>(&self, organisation: &OrgId) -> Result<(), StoreError> {
-        let select = Sql::new(&format!("SELECT {} AND o.id = $1", W::MARKED));
-        let rows: Vec<(OrgId, i64)> = self.db().fetch_rows(select.with(organisation.as_str())).await?;
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(());
+        };
+        let select = Sql::new(&format!("SELECT {} AND o.key = $1", W::MARKED));
+        let rows: Vec<(OrgId, i64)> = self.db().fetch_rows(select.with(org)).await?;
         let mut work = W::new(MarkedKeys {
             organisation: organisation.clone(),
             keys: rows.into_iter().map(|(_, key)| key).collect(),

@@ -105,10 +105,10 @@ impl OrgTx {
     /// The statements with a reference among these records and all statements that lead to them.
     async fn find_referring(&mut self, records: Vec<i64>) -> Result<Vec<i64>, StoreError> {
         let select = Sql::new(
-            "WITH RECURSIVE up(org, seq, id, reference, step) AS (\
-             SELECT s.org, s.seq, s.id, s.reference, 0 FROM statements s WHERE s.org = $1 AND s.seq IN LIST($2) \
-             UNION SELECT s.org, s.seq, s.id, s.reference, up.step + 1 FROM up \
-             JOIN statements s ON s.org = up.org AND s.reference = up.id WHERE up.step < $3) \
+            "WITH RECURSIVE up(seq, id, reference, step) AS (\
+             SELECT s.seq, s.id, s.reference, 0 FROM statements s WHERE s.org = $1 AND s.seq IN LIST($2) \
+             UNION SELECT s.seq, s.id, s.reference, up.step + 1 FROM up \
+             JOIN statements s ON s.org = $1 AND s.reference = up.id WHERE up.step < $3) \
              SELECT DISTINCT seq FROM up WHERE reference IS NOT NULL",
         );
         let select = select.with(self.org).with(records).with(MAX_STEPS);
@@ -128,12 +128,12 @@ impl OrgTx {
             .await?;
         let mut known: HashSet<(i64, i64)> = stored.into_iter().collect();
         let select = Sql::new(&format!(
-            "WITH RECURSIVE targets(org, referring, seq, reference, step) AS (\
-             SELECT s.org, s.seq, t.seq, t.reference, 1 FROM statements s \
+            "WITH RECURSIVE targets(referring, seq, reference, step) AS (\
+             SELECT s.seq, t.seq, t.reference, 1 FROM statements s \
              JOIN statements t ON t.org = s.org AND t.id = s.reference WHERE s.org = $1 AND s.seq IN LIST($2) \
-             UNION SELECT t.org, targets.referring, t.seq, t.reference, targets.step + 1 FROM targets \
-             JOIN statements t ON t.org = targets.org AND t.id = targets.reference WHERE targets.step < $3) \
-             SELECT {} FROM targets JOIN statements t ON t.org = targets.org AND t.seq = targets.seq \
+             UNION SELECT targets.referring, t.seq, t.reference, targets.step + 1 FROM targets \
+             JOIN statements t ON t.org = $1 AND t.id = targets.reference WHERE targets.step < $3) \
+             SELECT {} FROM targets JOIN statements t ON t.org = $1 AND t.seq = targets.seq \
              WHERE targets.referring <> targets.seq",
             TargetRow::COLUMNS
         ));

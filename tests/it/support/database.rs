@@ -1,5 +1,7 @@
 //! Creates a new database for each test and deletes it afterwards.
 
+mod distribution;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -126,10 +128,16 @@ impl Database {
         options.database(name).to_url_lossy().to_string()
     }
 
-    /// Creates the empty database.
+    /// Creates the empty database. With [`distribution::DISTRIBUTED`] it has the distributed tables already.
     pub async fn create(&self) {
-        if let Self::Postgres { name, .. } = self {
-            self.execute_in_cluster(format!("CREATE DATABASE {name}")).await;
+        match self {
+            Self::Sqlite { .. } => {}
+            Self::Postgres { cluster, name, .. } if distribution::is_demanded() => {
+                distribution::create_database(cluster, name).await;
+            }
+            Self::Postgres { name, .. } => {
+                self.execute_in_cluster(format!("CREATE DATABASE {name}")).await;
+            }
         }
     }
 
@@ -139,8 +147,12 @@ impl Database {
             Self::Sqlite { folder } => {
                 let _ = std::fs::remove_dir_all(folder); // a folder that is not deleted does no harm
             }
-            Self::Postgres { name, .. } => {
-                self.execute_in_cluster(format!("DROP DATABASE {name} WITH (FORCE)")).await
+            Self::Postgres { cluster, name, .. } => {
+                let drop = format!("DROP DATABASE {name} WITH (FORCE)");
+                match distribution::is_demanded() {
+                    true => distribution::execute_on_nodes(cluster, &drop).await,
+                    false => self.execute_in_cluster(drop).await,
+                }
             }
         }
     }

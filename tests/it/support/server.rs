@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 
 use super::Database;
 use super::http::Caller;
+use super::sql_rule;
 
 /// The time of the server's clock at the start of a test: 2026-03-18T10:17:23Z, a Wednesday.
 pub const START: Timestamp = Timestamp::from_micros(1_773_829_043_000_000);
@@ -79,12 +80,15 @@ where
 {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime starts").block_on(async {
+        rollbook::store::observe_sql(sql_rule::observe);
         database.create().await;
         let outcome = AssertUnwindSafe(test(&database)).catch_unwind().await;
         database.delete().await;
         if let Err(panic) = outcome {
             std::panic::resume_unwind(panic);
         }
+        let faults = sql_rule::take_faults();
+        assert!(faults.is_empty(), "this test, or one beside it, sent: {}", faults.join("\n"));
     });
 }
 

@@ -41,6 +41,27 @@ impl PostgresPool {
         Ok(())
     }
 
+    /// Runs statements in one transaction, on a connection that does not belong to the pool any more. Migrations wait for it
+    /// and it waits for them.
+    pub(in crate::store::db) async fn execute_together(
+        &self,
+        statements: &[String],
+    ) -> Result<(), StoreError> {
+        let mut connection = self.acquire_tested().await?.detach()?;
+        let mut tx = connection.begin().await?;
+        let prepare = format!(
+            "{}; SELECT pg_advisory_xact_lock({MIGRATION_LOCK})",
+            no_limits_text("SET LOCAL")
+        );
+        tx.execute(AssertSqlSafe(prepare)).await?;
+        for statement in statements {
+            tx.execute(AssertSqlSafe(statement.clone())).await?;
+        }
+        tx.commit().await?;
+        connection.close().await?;
+        Ok(())
+    }
+
     /// Runs statements, each in a transaction of its own, on a connection that does not belong to the pool any more.
     pub(in crate::store::db) async fn execute_without_limits(
         &self,

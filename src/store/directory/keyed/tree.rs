@@ -165,15 +165,15 @@ async fn find_ancestors<C: Tree>(tx: &mut OrgTx, from: Vec<i64>) -> Result<Vec<(
     let (table, member) = (<C::WrittenRow as TableRow>::TABLE, C::MEMBER);
     let step = match tx.store().db().engine() {
         Engine::Sqlite => format!(
-            "SELECT n.org, n.key, n.{member} FROM up CROSS JOIN {table} n WHERE n.org = up.org AND n.key = up.above"
+            "SELECT n.key, n.{member} FROM up CROSS JOIN {table} n WHERE n.org = $1 AND n.key = up.above"
         ),
         Engine::Postgres => format!(
-            "SELECT a.org, a.key, a.above FROM up CROSS JOIN LATERAL (SELECT n.org, n.key, n.{member} AS above \
-             FROM {table} n WHERE n.org = up.org AND n.key = up.above OFFSET 0) a"
+            "SELECT a.key, a.above FROM up CROSS JOIN LATERAL (SELECT n.key, n.{member} AS above \
+             FROM {table} n WHERE n.org = $1 AND n.key = up.above OFFSET 0) a"
         ),
     };
     let select = format!(
-        "WITH RECURSIVE up(org, key, above) AS (SELECT n.org, n.key, n.{member} FROM {table} n \
+        "WITH RECURSIVE up(key, above) AS (SELECT n.key, n.{member} FROM {table} n \
          WHERE n.org = $1 AND n.key IN LIST($2) UNION {step}) SELECT key, above FROM up WHERE above IS NOT NULL"
     );
     tx.fetch_rows(Sql::new(&select).with(tx.org).with(from)).await

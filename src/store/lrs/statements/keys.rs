@@ -124,12 +124,12 @@ impl Store {
     pub(crate) async fn last_position_at(&self, org: i64, moment: Timestamp) -> Result<i64, StoreError> {
         const MIDDLE: &str = "(p.low + p.high) / 2";
         let in_time = format!(
-            "(SELECT s.stored FROM statements s WHERE s.org = p.org AND s.seq >= {MIDDLE} ORDER BY s.seq LIMIT 1) <= $2"
+            "(SELECT s.stored FROM statements s WHERE s.org = $1 AND s.seq >= {MIDDLE} ORDER BY s.seq LIMIT 1) <= $2"
         );
         let select = Sql::new(&format!(
-            "WITH RECURSIVE p(org, low, high) AS (\
-             SELECT l.org, CAST(0 AS BIGINT), l.seq + 1 FROM ledgers l WHERE l.org = $1 UNION ALL \
-             SELECT p.org, CASE WHEN {in_time} THEN {MIDDLE} ELSE p.low END, CASE WHEN {in_time} THEN p.high ELSE {MIDDLE} END \
+            "WITH RECURSIVE p(low, high) AS (\
+             SELECT CAST(0 AS BIGINT), l.seq + 1 FROM ledgers l WHERE l.org = $1 UNION ALL \
+             SELECT CASE WHEN {in_time} THEN {MIDDLE} ELSE p.low END, CASE WHEN {in_time} THEN p.high ELSE {MIDDLE} END \
              FROM p WHERE p.high - p.low > 1) SELECT max(low) FROM p"
         ));
         let row: Option<(Option<i64>,)> = self
