@@ -250,6 +250,8 @@ CREATE TABLE contents (
 );
 CREATE UNIQUE INDEX contents_digest ON contents (org, digest);
 CREATE UNIQUE INDEX contents_id ON contents (org, id_digest);
+-- The contents of all organisations that the background projects again.
+CREATE INDEX contents_reprojecting ON contents (org, key) WHERE reprojecting;
 CREATE INDEX contents_id_order ON contents (org, id_order) WHERE listed;
 CREATE INDEX contents_title ON contents (org, title_order, id_order) WHERE listed;
 CREATE INDEX contents_type ON contents (org, type_order, id_order) WHERE listed;

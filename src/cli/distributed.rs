@@ -5,9 +5,9 @@ use std::io::{self, Write as _};
 use clap::{Args, Subcommand};
 
 use crate::base::ids::OrgId;
-use crate::cli::{CliError, open_existing_store};
+use crate::cli::{CliError, check_schema, open_store};
 use crate::config::DatabaseArgs;
-use crate::store::{Cluster, ClusterNode, Store};
+use crate::store::{self, Cluster, ClusterNode, DistributionError, Store};
 
 /// The arguments of `rollbook distributed`.
 #[derive(Debug, Args)]
@@ -43,15 +43,24 @@ impl Distributed {
     /// [`CliError::Refused`] if tables are not distributed, so that a script notices.
     pub async fn run(self) -> Result<(), CliError> {
         let DistributedCommand::Status(status) = self.command;
-        let store = open_existing_store(&status.database).await?;
+        let store = open_coordinator(&status.database).await?;
         let shown = show(&store, status.organisation.as_ref()).await;
         store.close().await;
         shown
     }
 }
 
+/// Opens the store of a cluster. SQLite is refused before its file is created.
+pub(super) async fn open_coordinator(database: &DatabaseArgs) -> Result<Store, CliError> {
+    if store::file_of(&database.settings().url).is_some() {
+        return Err(DistributionError::NotPostgres.into());
+    }
+    open_store(database).await
+}
+
 async fn show(store: &Store, organisation: Option<&OrgId>) -> Result<(), CliError> {
     let cluster = store.cluster().await?;
+    check_schema(store, false).await?;
     let mut text = describe(&cluster);
     if let (Some(organisation), true) = (organisation, cluster.missing.is_empty()) {
         let Some((host, port)) = store.node_of(organisation).await? else {

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::base::ids::OrgId;
+use crate::cli::distributed::open_coordinator;
 use crate::cli::{CliError, open_store, views};
 use crate::config::DatabaseArgs;
 use crate::store::{SchemaState, Store};
@@ -30,7 +31,14 @@ pub struct Migrate {
 impl Migrate {
     /// Migrates an older schema, and installs the views if they are requested.
     pub async fn run(self) -> Result<(), CliError> {
-        let store = open_store(&self.database).await?;
+        let store = match self.distributed {
+            true => open_coordinator(&self.database).await?,
+            false => open_store(&self.database).await?,
+        };
+        if self.distributed {
+            // Before the tables are created, which must not be on a worker.
+            store.check_cluster().await?;
+        }
         let outcome = match store.schema_state().await? {
             SchemaState::Current => {
                 println!("The schema is up to date.");

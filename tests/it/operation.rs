@@ -11,6 +11,7 @@ use crate::support::process::{Process, serve};
 use crate::support::server::run_with_database;
 use crate::support::{Database, apply, both_databases};
 
+mod distribution;
 mod hosts;
 mod independence;
 mod metrics;

@@ -33,6 +33,9 @@ const FIRST_TABLE: &str = "ledgers";
 /// The oldest major version of Citus that was tried with Rollbook.
 const OLDEST_CITUS: i64 = 13;
 
+/// How often the tables are locked for the distribution while requests lock them too.
+const ATTEMPTS: u32 = 10;
+
 /// Why the tables cannot be distributed, or why there is no cluster to show. The messages say what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum DistributionError {
@@ -162,6 +165,15 @@ impl PlacedTable {
     }
 }
 
+/// The statements that lock the tables before any of them is changed, so that requests wait for all of them together.
+fn lock_text(tables: &[PlacedTable]) -> String {
+    let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+    format!(
+        "SET LOCAL client_min_messages = warning; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE",
+        names.join(", ")
+    )
+}
+
 impl Store {
     /// Distributes the tables that are not distributed yet, in one transaction, with their rows. Returns their number.
     ///
@@ -175,15 +187,23 @@ impl Store {
         self.check_owner(&tables).await?;
         // The others are placed with the first one.
         tables.sort_by_key(|table| (!table.is_reference(), table.name != FIRST_TABLE));
-        let statements: Vec<String> = tables.iter().map(PlacedTable::placement).collect();
         let Db::Postgres { write, .. } = self.db() else {
             return Err(DistributionError::NotPostgres);
         };
-        if !statements.is_empty() {
-            let placed = write.execute_together(&statements).await;
-            placed.map_err(DistributionError::Failed)?;
+        if tables.is_empty() {
+            return Ok(0);
         }
-        Ok(statements.len())
+        let mut statements = vec![lock_text(&tables)];
+        statements.extend(tables.iter().map(PlacedTable::placement));
+        let mut attempt = 1;
+        loop {
+            match write.execute_together(&statements).await {
+                Ok(()) => return Ok(tables.len()),
+                // A request has locked two of the tables in another order, and the database ended one of the two.
+                Err(error) if error.is_passing() && attempt < ATTEMPTS => attempt += 1,
+                Err(error) => return Err(DistributionError::Failed(error)),
+            }
+        }
     }
 
     /// How the tables are distributed over the nodes.
@@ -257,8 +277,12 @@ impl Store {
         Ok(version)
     }
 
-    /// Checks that the cluster can take the tables.
-    async fn check_cluster(&self) -> Result<(), DistributionError> {
+    /// Checks that the cluster can take the tables. It needs no tables.
+    ///
+    /// # Errors
+    ///
+    /// The cluster lacks something.
+    pub async fn check_cluster(&self) -> Result<(), DistributionError> {
         self.check_coordinator().await?;
         let nodes = Sql::new(
             "SELECT coalesce(bool_or(n.groupid = 0), FALSE), coalesce(bool_or(n.shouldhaveshards AND n.isactive), FALSE) \

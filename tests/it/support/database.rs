@@ -1,6 +1,6 @@
 //! Creates a new database for each test and deletes it afterwards.
 
-mod distribution;
+pub mod distribution;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -44,26 +44,32 @@ async fn find_nodes(coordinator: &PgConnectOptions) -> Vec<PgConnectOptions> {
     nodes.into_iter().map(|(host, port)| coordinator.clone().host(&host).port(to_port(port))).collect()
 }
 
-async fn create_template(coordinator: &PgConnectOptions) -> String {
-    let name = format!("rollbook_template_{}", std::process::id());
+/// Creates a database without tables on every node.
+pub async fn create_empty_database(coordinator: &PgConnectOptions, name: &str) {
     let nodes = find_nodes(coordinator).await;
     for node in &nodes {
         execute(node, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
         execute(node, &format!("CREATE DATABASE {name}")).await;
-        execute(&node.clone().database(&name), "CREATE EXTENSION citus").await;
+        execute(&node.clone().database(name), "CREATE EXTENSION citus").await;
     }
-    let first = coordinator.clone().database(&name);
+    let first = coordinator.clone().database(name);
     for (number, node) in nodes.iter().enumerate() {
         let add = if number == 0 { "citus_set_coordinator_host" } else { "citus_add_node" };
         execute(&first, &format!("SELECT {add}('{}', {})", node.get_host(), node.get_port())).await;
     }
+}
+
+async fn create_template(coordinator: &PgConnectOptions) -> String {
+    let name = format!("rollbook_template_{}", std::process::id());
+    create_empty_database(coordinator, &name).await;
+    let first = coordinator.clone().database(&name);
     let settings = DatabaseSettings::new(first.to_url_lossy().to_string());
     let store = Store::open(&settings, Clock::system(), VerbTable::standard()).await;
     let store = store.expect("the coordinator's database opens");
     store.migrate().await.expect("the database takes the schema");
     store.distribute().await.expect("the tables can be distributed");
     store.close().await;
-    for node in &nodes {
+    for node in &find_nodes(coordinator).await {
         // Without connections, its maintenance daemon among them, the database can be copied.
         execute(node, &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
         let end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = ";
