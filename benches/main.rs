@@ -13,6 +13,7 @@
 //! | file | content |
 //! | --- | --- |
 //! | `data` | the data set, from a fixed seed |
+//! | `load` | loads the data set into a database at the speed of its bulk loading |
 //! | `subject` | Rollbook under measurement: a server in this process, and a client that needs little time |
 //! | `work` | the measured requests, the same on both databases |
 //! | `postgres`, `sqlite` | the same work, done by the database alone |
@@ -26,6 +27,7 @@
 )]
 
 mod data;
+mod load;
 mod postgres;
 mod sqlite;
 mod subject;
@@ -135,10 +137,20 @@ fn main() -> ExitCode {
         eprintln!("run this with `cargo bench`");
         return ExitCode::SUCCESS;
     }
-    let words = arguments
+    let words: Vec<String> = arguments
         .into_iter()
         .filter(|argument| !argument.starts_with("--"))
         .collect();
+    if let [command, url, rows] = words.as_slice()
+        && let Ok(rows) = rows.parse()
+    {
+        match command.as_str() {
+            "load" => load::run(url, rows),
+            "check" => load::check::run(url, rows),
+            _ => panic!("the commands are `load` and `check`"),
+        }
+        return ExitCode::SUCCESS;
+    }
     let mut bench = Bench {
         words,
         results: Vec::new(),

@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Connection as _};
 use tokio::runtime::Runtime;
 
 use super::subject::Subject;
-use super::{Bench, data, measure, work};
+use super::{Bench, data, load, measure, work};
 
 /// The variable in which `scripts/with-postgres` gives the address of its cluster.
 const CLUSTER: &str = "ROLLBOOK_TEST_POSTGRES";
@@ -67,7 +67,7 @@ pub fn run(bench: &mut Bench) {
     let folder = std::env::temp_dir().join(&name);
     std::fs::create_dir_all(&folder).expect("a temporary folder can be made");
 
-    let subject = Subject::start(&url);
+    let subject = load::start(&url, data::rows());
     sql(&url, "VACUUM ANALYZE");
     pages(bench, &subject, &url);
     export(bench, &subject, &url, &folder);
@@ -149,7 +149,7 @@ fn create_copies(url: &str) {
             .replace("; ", ";\n"),
         );
     }
-    sql(url, "CREATE SEQUENCE bench.seq START 1000000000 CACHE 1");
+    sql(url, "CREATE SEQUENCE bench.seq START 4000000000000000000 CACHE 1");
 }
 
 fn batches(bench: &mut Bench, subject: &Subject, url: &str, folder: &Path) {
@@ -162,7 +162,7 @@ fn batches(bench: &mut Bench, subject: &Subject, url: &str, folder: &Path) {
             let duration = work::ingest_batches(subject, repetition);
             for table in ["statements", "activities"] {
                 // The copies do not have the rows that were just written.
-                let new = format!("SELECT * FROM {table} WHERE seq > (SELECT max(seq) FROM bench.{table} WHERE seq < 1000000000)");
+                let new = format!("SELECT * FROM {table} WHERE seq > (SELECT max(seq) FROM bench.{table} WHERE seq < 4000000000000000000)");
                 sql(url, &format!("\\copy ({new}) TO '{}'", file(table).display()));
             }
             duration

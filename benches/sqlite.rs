@@ -15,7 +15,7 @@ use sqlx::{Arguments as _, AssertSqlSafe, ConnectOptions as _, Row as _, TypeInf
 use tokio::runtime::Runtime;
 
 use super::subject::Subject;
-use super::{Bench, data, measure, work};
+use super::{Bench, data, load, measure, work};
 
 /// The columns of `elearning`, joined, as they are stored. The database has to do at least this work.
 const JOINED: &str = "SELECT u.first_name, u.last_name, u.email, u.role, u.job_title, u.language, u.location, \
@@ -52,7 +52,7 @@ pub fn run(bench: &mut Bench) {
     let folder = std::env::temp_dir().join(format!("rollbook_bench_{}_sqlite", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a temporary folder can be made");
     let file = folder.join("rollbook.db");
-    let subject = Subject::start(&format!("sqlite:{}", file.display()));
+    let subject = load::start(&format!("sqlite:{}", file.display()), data::rows());
     let mut own = Plain::open(&file);
     own.execute("ANALYZE");
     pages(bench, &subject, &mut own);

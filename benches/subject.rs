@@ -22,27 +22,26 @@ use tokio::task::JoinHandle;
 
 use super::data;
 
-const SECRET: &str = "a secret for benchmarks alone, of more than 32 bytes";
+/// The secret of people's tokens.
+pub const SECRET: &str = "a secret for benchmarks alone, of more than 32 bytes";
 
-/// A server with the data set.
+/// A server.
 pub struct Subject {
     runtime: Runtime,
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     running: JoinHandle<std::io::Result<()>>,
-    /// A credential that writes and reads.
-    credential: String,
+    /// The header `Authorization` of new connections.
+    authorization: String,
 }
 
 impl Subject {
-    /// Starts a server on an empty database and fills it with the data set.
-    pub fn start(url: &str) -> Self {
+    /// Starts a server. Its connections are those of an administrator, until [`Subject::use_credential`].
+    pub fn start(url: &str, clock: Clock) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
             .expect("a runtime starts");
-        let clock = Clock::system();
-        let expires = clock.now().micros() / 1_000_000 + 86_400;
         let (address, stop, running) = runtime.block_on(async {
             let store = Store::open(&DatabaseSettings::new(url), clock, VerbTable::standard()).await;
             let store = store.expect("the database opens");
@@ -63,49 +62,18 @@ impl Subject {
                     .expect("the server starts");
             (address, stop, tokio::spawn(running))
         });
-        let claims = json!({"sub": "root", "org": "bench", "role": "admin", "exp": expires});
-        let key = EncodingKey::from_secret(SECRET.as_bytes());
-        let token = jsonwebtoken::encode(&Header::default(), &claims, &key).expect("claims are JSON");
-        let admin = format!("Bearer {token}");
-        let mut subject = Self {
+        Self {
             runtime,
             address,
             stop,
             running,
-            credential: admin,
-        };
-        subject.credential = subject.fill();
-        subject
+            authorization: sign_token("root", "admin"),
+        }
     }
 
-    /// Writes the data set. Returns the credential of the measurements.
-    fn fill(&self) -> String {
-        let mut connection = self.connect();
-        let scopes = ["all", "activities/read", "directory", "catalogue"];
-        let created = connection.json(
-            "POST",
-            "/v1/credentials",
-            &json!({"name": "bench", "scopes": scopes}),
-        );
-        let secret = |name: &str| created[name].as_str().expect("a key and a secret").to_owned();
-        for (path, values) in [
-            ("/v1/teams", data::teams()),
-            ("/v1/users", data::users()),
-            ("/v1/contents", data::contents()),
-        ] {
-            for batch in values.chunks(1_000) {
-                connection.json("POST", &format!("{path}/batch"), &json!(batch));
-            }
-        }
-        let credential = format!(
-            "Basic {}",
-            STANDARD.encode(format!("{}:{}", secret("key"), secret("secret")))
-        );
-        connection.authorization.clone_from(&credential);
-        for batch in data::batches(2, data::rows(), 500) {
-            connection.send("POST", "/xapi/statements", &batch, &mut std::io::sink());
-        }
-        credential
+    /// Uses a credential, `<key>:<secret>`, for new connections.
+    pub fn use_credential(&mut self, credential: &str) {
+        self.authorization = format!("Basic {}", STANDARD.encode(credential));
     }
 
     /// A connection for many requests.
@@ -114,7 +82,7 @@ impl Subject {
         stream.set_nodelay(true).expect("a TCP connection");
         Connection {
             stream: BufReader::with_capacity(256 * 1024, stream),
-            authorization: self.credential.clone(),
+            authorization: self.authorization.clone(),
         }
     }
 
@@ -143,6 +111,14 @@ impl Subject {
     }
 }
 
+/// The header `Authorization` of a person, valid for long.
+fn sign_token(user: &str, role: &str) -> String {
+    let claims = json!({"sub": user, "org": data::ORGANISATION, "role": role, "exp": 4_102_444_800_i64});
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    let token = jsonwebtoken::encode(&Header::default(), &claims, &key).expect("claims are JSON");
+    format!("Bearer {token}")
+}
+
 /// An HTTP/1.1 connection to the server.
 pub struct Connection {
     stream: BufReader<TcpStream>,
@@ -150,9 +126,14 @@ pub struct Connection {
 }
 
 impl Connection {
-    fn json(&mut self, method: &str, path: &str, body: &Value) -> Value {
+    pub fn json(&mut self, method: &str, path: &str, body: &Value) -> Value {
         let mut answer = Vec::new();
-        self.send(method, path, body.to_string().as_bytes(), &mut answer);
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        self.send(method, path, body.as_bytes(), &mut answer);
         serde_json::from_slice(&answer).expect("the answer is JSON")
     }
 
@@ -161,7 +142,7 @@ impl Connection {
         self.send("GET", path, &[], sink)
     }
 
-    fn send(&mut self, method: &str, path: &str, body: &[u8], sink: &mut impl Write) -> usize {
+    pub fn send(&mut self, method: &str, path: &str, body: &[u8], sink: &mut impl Write) -> usize {
         let mut request = format!(
             "{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: {}\r\nContent-Type: application/json\r\n\
              X-Experience-API-Version: 1.0.3\r\nContent-Length: {}\r\n\r\n",

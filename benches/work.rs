@@ -5,7 +5,8 @@ use std::io::BufWriter;
 use std::path::Path;
 use std::time::Duration;
 
-use super::data::{self, Random};
+use super::data::events::batches;
+use super::load::end_of_data;
 use super::measure;
 use super::subject::{Connection, Subject};
 
@@ -35,15 +36,12 @@ pub const PAGE_QUERIES: [(&str, &str); 4] = [
 
 /// The statements of one measurement, each alone in its body.
 pub fn singles(repetition: usize) -> Vec<Vec<u8>> {
-    let mut random = Random::new(1_000 + repetition as u64);
-    (0..SINGLES)
-        .map(|_| data::statement(&mut random).into_bytes())
-        .collect()
+    batches(1_000 + repetition as u64, SINGLES, 1, end_of_data())
 }
 
 /// The statements of one measurement, in batches.
-pub fn batches(repetition: usize) -> Vec<Vec<u8>> {
-    data::batches(2_000 + repetition as u64, BATCHED, BATCH)
+pub fn batched(repetition: usize) -> Vec<Vec<u8>> {
+    batches(2_000 + repetition as u64, BATCHED, BATCH, end_of_data())
 }
 
 /// Sends the single statements of one measurement.
@@ -54,7 +52,7 @@ pub fn ingest_singles(subject: &Subject, repetition: usize) -> Duration {
 
 /// Sends the batches of one measurement.
 pub fn ingest_batches(subject: &Subject, repetition: usize) -> Duration {
-    let bodies = batches(repetition);
+    let bodies = batched(repetition);
     measure(|| subject.ingest(&bodies, BATCH_CONNECTIONS))
 }
 
