@@ -12,6 +12,7 @@ use crate::support::server::run_with_database;
 use crate::support::{Database, apply, both_databases};
 
 mod distribution;
+mod failover;
 mod hosts;
 mod independence;
 mod metrics;
