@@ -10,6 +10,7 @@ mod imports;
 mod launches;
 mod limits;
 mod mail;
+mod memory;
 mod recorder;
 mod reference;
 mod sender;
@@ -35,7 +36,7 @@ use crate::log::VerbTable;
 use crate::log::action::Action;
 use crate::reports::sender::SenderOptions;
 use crate::server::ServerSettings;
-use crate::store::{DEFAULT_SQLITE_CACHE_BYTES, DatabaseSettings};
+use crate::store::{DEFAULT_COUNTING_MEMORY_BYTES, DEFAULT_SQLITE_CACHE_BYTES, DatabaseSettings};
 
 pub use connections::ConnectionArgs;
 pub use environment::{UnknownVariables, check_environment};
@@ -190,6 +191,15 @@ pub struct DatabaseArgs {
     #[arg(value_parser = clap::value_parser!(u64).range(8_388_608..=1_099_511_627_776))]
     pub sqlite_cache_bytes: u64,
 
+    /// The memory for the columns from which totals, summaries and facets are counted, in bytes
+    ///
+    /// An activity takes about 45 bytes, and less than 100 with many registrations. An organisation that does not fit is
+    /// counted by a scan of its log, which takes seconds for millions of activities. 0 counts all by scans. Unless set:
+    /// 805306368 (768 MiB), or half of the memory of the machine or container if that is less.
+    #[arg(long, env = "ROLLBOOK_COUNTING_MEMORY_BYTES", value_name = "NUMBER")]
+    #[arg(value_parser = clap::value_parser!(u64).range(0..=1_099_511_627_776))]
+    pub counting_memory_bytes: Option<u64>,
+
     /// A JSON file that gives further verbs a meaning: `{"<verb IRI>": "<action key>"}`
     ///
     /// It cannot change entries of the standard table. After a change, run `rollbook rebuild`, so that earlier records are
@@ -220,6 +230,11 @@ impl DatabaseArgs {
         settings.read_wait = Duration::from_millis(self.database_read_wait_milliseconds);
         settings.wait = Duration::from_secs(self.database_wait);
         settings.sqlite_cache_bytes = self.sqlite_cache_bytes;
+        settings.counting_memory_bytes = self.counting_memory_bytes.unwrap_or_else(|| {
+            memory::available_bytes().map_or(DEFAULT_COUNTING_MEMORY_BYTES, |memory| {
+                DEFAULT_COUNTING_MEMORY_BYTES.min(memory / 2)
+            })
+        });
         settings.query_timeout = Duration::from_secs(self.database_query_timeout_seconds);
         settings.long_query_timeout = Duration::from_secs(self.database_long_query_timeout_seconds);
         settings

@@ -15,6 +15,7 @@ pub mod action;
 pub mod activity;
 pub mod answers;
 pub mod attempts;
+pub(crate) mod columns;
 pub mod completion;
 pub mod cursor;
 pub mod description;

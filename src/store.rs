@@ -43,6 +43,7 @@ pub use activity_log::completions::{
     PlannedOutcome,
 };
 pub use activity_log::content_records::{ContentRecords, RecordKind};
+pub use activity_log::counting::COUNTS;
 pub use activity_log::export_links::{ExportLink, NewExportLink};
 pub use activity_log::facets::FacetCache;
 pub use activity_log::log::Page;
@@ -56,9 +57,10 @@ pub use activity_log::views::{ViewSchema, ViewSet, ViewsError};
 pub use cmi5::{Cmi5Launch, Fetched, LaunchWaiveRefusal};
 pub use db::blobs::{Blob, BlobKey, Spool, SpoolError};
 pub use db::changes::ChangePage;
+pub use db::column_cache::DEFAULT_COUNTING_MEMORY_BYTES;
 pub use db::commits::CommitReceiver;
 pub(crate) use db::commits::Committed;
-pub use db::database::{DEFAULT_SQLITE_CACHE_BYTES, DatabaseSettings};
+pub use db::database::DatabaseSettings;
 pub use db::dialect::observe_sql;
 pub use db::distribution::{Cluster, ClusterNode, DistributionError, REFERENCE_TABLES};
 pub use db::migrations::SchemaState;
@@ -69,6 +71,7 @@ pub use db::replica::REPLICA_READS;
 pub use db::row_stream::SkippedRows;
 pub use db::sqlite_file::ServingLock;
 pub use db::sqlite_file::file_of;
+pub use db::sqlite_upkeep::DEFAULT_SQLITE_CACHE_BYTES;
 pub(crate) use db::unreadable::skip_unreadable;
 pub use db::unreadable::{UNREADABLE, report_unreadable};
 pub use db::{Store, StoreError, WriteFault};

@@ -19,8 +19,8 @@ use super::routes::routes;
 use crate::access::jwks::KEY_SETS;
 use crate::export::metrics as exports;
 use crate::store::{
-    BACKLOG, BATCH_RECORDS, CONNECTIONS, LOST, MAX_CONNECTIONS, QUEUE_SECONDS, RECORDS, REPLICA_READS,
-    UNREADABLE, WAIT_SECONDS, WAITING, WRITE_SECONDS,
+    BACKLOG, BATCH_RECORDS, CONNECTIONS, COUNTS, LOST, MAX_CONNECTIONS, QUEUE_SECONDS, RECORDS,
+    REPLICA_READS, UNREADABLE, WAIT_SECONDS, WAITING, WRITE_SECONDS,
 };
 
 /// The number of answered requests, by `method`, `route` and `status`.
@@ -107,6 +107,10 @@ fn describe_stores() {
         (
             REPLICA_READS,
             "Reads that may go to the replica, by where they went.",
+        ),
+        (
+            COUNTS,
+            "Totals, summaries and facets, by what they were counted from.",
         ),
         (KEY_SETS, "Key sets that were read again."),
         (exports::EXPORTS, "Exports that have ended."),

@@ -3,6 +3,8 @@
 //! [`FacetCounter`] counts rows by the keys of the store. The store then finds labels for the keys, and [`FacetValues`]
 //! orders the values of each facet.
 
+mod columns;
+
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -123,7 +125,7 @@ pub struct ContentCount {
 }
 
 /// The number of rows for each text.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct TextCounts {
     counts: HashMap<String, u64>,
     is_truncated: bool,
@@ -131,10 +133,14 @@ pub struct TextCounts {
 
 impl TextCounts {
     fn add(&mut self, text: &str) {
+        self.add_rows(text, 1);
+    }
+
+    fn add_rows(&mut self, text: &str, rows: u64) {
         if let Some(count) = self.counts.get_mut(text) {
-            *count += 1;
+            *count += rows;
         } else if self.counts.len() < MAX_TEXTS {
-            self.counts.insert(text.to_owned(), 1);
+            self.counts.insert(text.to_owned(), rows);
         } else {
             self.is_truncated = true;
         }
@@ -142,12 +148,14 @@ impl TextCounts {
 }
 
 /// A running count of rows by their values.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct FacetCounter {
     /// All rows.
     pub rows: u64,
     /// Rows by person.
     pub persons: HashMap<PersonKey, u64>,
+    /// Rows by user, over all persons of the user. `None` if only persons were counted.
+    pub users: Option<HashMap<i64, u64>>,
     /// Rows by content.
     pub contents: HashMap<ContentKey, ContentCount>,
     /// Rows by verb.

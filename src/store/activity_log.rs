@@ -10,6 +10,7 @@ pub(crate) mod changes;
 pub(crate) mod completions;
 pub(crate) mod conditions;
 pub(crate) mod content_records;
+pub(crate) mod counting;
 pub(crate) mod export_links;
 pub(crate) mod facets;
 pub(crate) mod log;

@@ -6,6 +6,7 @@
 pub(crate) mod attempts;
 pub(crate) mod blobs;
 pub(crate) mod changes;
+pub(crate) mod column_cache;
 pub(crate) mod columns;
 pub(crate) mod commits;
 pub(crate) mod consistent_through;

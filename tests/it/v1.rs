@@ -5,6 +5,7 @@ mod certificates;
 mod changes;
 mod completions;
 mod contents;
+mod counting;
 pub mod courses;
 mod deliveries;
 mod downloads;

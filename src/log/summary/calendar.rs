@@ -35,6 +35,11 @@ impl Calendar {
         }
     }
 
+    /// The zone.
+    pub const fn zone(&self) -> Tz {
+        self.zone
+    }
+
     /// The date of the day that contains the moment.
     pub fn date_of(&mut self, at: Timestamp) -> NaiveDate {
         let micros = at.micros();

@@ -1,10 +1,17 @@
 //! Counting of rows in groups.
 //!
-//! [`SummaryCounter`] counts groups and total in one pass. Sets and maps of small numbers hold the different persons,
-//! completions, sessions and attempts. Two limits bound the memory: to about 400 MB in the worst case, and about 10 MB for
-//! a million rows without registrations. A request beyond the limits is refused ([`LimitExceeded`]).
+//! [`SummaryCounter`] counts rows one by one. Sets and maps of small numbers hold the different persons, completions,
+//! sessions and attempts. Their memory is bounded, to about 400 MB in the worst case. If the rows need more, they are
+//! counted in several passes ([`count_in_partitions`]): each pass counts the rows of a part of the persons, and so of
+//! their completions, sessions and attempts. A summary with too many groups is refused ([`LimitExceeded`]).
+//!
+//! [`count_columns`](columns::count_columns) counts rows that are in memory as columns.
 //!
 //! A row without a registration is a session and an attempt of its own, and needs no entry for them.
+
+mod axes;
+mod best;
+pub(crate) mod columns;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -32,10 +39,70 @@ const MAX_GROUPS: usize = 1_000_000;
 /// The most entries in the sets and maps, where larger ones count several times; see [`SummaryCounter::entries`].
 const MAX_ENTRIES: usize = 12_000_000;
 
-/// The summary needs more groups or entries than allowed.
+/// The most passes over the rows. Only with billions of completions are they not enough.
+const MAX_PARTITIONS: u64 = 1_024;
+
+/// The summary needs more groups than allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the summary has too many groups or persons; narrow it by a period, or use one dimension")]
+#[error("the summary has too many groups; narrow it by a period, or use one dimension")]
 pub struct LimitExceeded;
+
+/// Why a pass over the rows cannot go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CountFault {
+    /// There are too many groups.
+    Groups,
+    /// There are too many persons, completions, sessions and attempts for one pass.
+    Entries,
+}
+
+impl From<LimitExceeded> for CountFault {
+    fn from(_: LimitExceeded) -> Self {
+        Self::Groups
+    }
+}
+
+/// A part of the persons that one pass counts.
+#[derive(Debug, Clone, Copy)]
+pub struct Partition {
+    /// Its number.
+    pub index: u64,
+    /// The number of parts.
+    pub of: u64,
+}
+
+impl Partition {
+    /// All persons.
+    pub const WHOLE: Self = Self { index: 0, of: 1 };
+
+    /// Whether the person or user with this key is in the part.
+    fn contains(self, key: i64) -> bool {
+        key.unsigned_abs() % self.of == self.index
+    }
+
+    /// The number of parts for another try, if there may be more.
+    pub fn smaller(self) -> Option<u64> {
+        Some(self.of * 4).filter(|parts| *parts <= MAX_PARTITIONS)
+    }
+}
+
+/// Counts rows in one pass over them, or in several if that needs too much memory. `pass` adds all rows to the counter.
+pub(crate) fn count_in_partitions(
+    by: &[Dimension],
+    zone: Tz,
+    most_groups: usize,
+    mut pass: impl FnMut(&mut SummaryCounter) -> Result<(), CountFault>,
+) -> Result<CountedGroups, LimitExceeded> {
+    let mut counter = SummaryCounter::new(by, zone);
+    loop {
+        match pass(&mut counter) {
+            Ok(()) if counter.next_partition() => {}
+            Ok(()) => return Ok(counter.finish(most_groups)),
+            Err(CountFault::Groups) => return Err(LimitExceeded),
+            Err(CountFault::Entries) => counter = counter.with_smaller_partitions().ok_or(LimitExceeded)?,
+        }
+    }
+}
 
 /// The counted values of a row. The keys are those of the store.
 #[derive(Debug, Clone)]
@@ -142,10 +209,34 @@ struct Tally {
 }
 
 impl Tally {
+    /// Adds the counts of other persons.
+    fn merge(&mut self, other: &Self) {
+        self.rows += other.rows;
+        self.persons += other.persons;
+        self.completions += other.completions;
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.percents += other.percents;
+        self.scored += other.scored;
+        self.part_percents += other.part_percents;
+        self.scored_parts += other.scored_parts;
+        self.seconds += other.seconds;
+    }
+
+    /// Adds the score of an attempt.
+    fn add_percent(&mut self, percent: i64) {
+        self.percents += i128::from(percent);
+        self.scored += 1;
+    }
+
     fn add_row(&mut self, row: &CountedActivity<'_>) {
+        self.add_outcome(row.success);
+    }
+
+    fn add_outcome(&mut self, success: Option<bool>) {
         self.rows += 1;
-        self.passed += u64::from(row.success == Some(true));
-        self.failed += u64::from(row.success == Some(false));
+        self.passed += u64::from(success == Some(true));
+        self.failed += u64::from(success == Some(false));
     }
 
     /// Adds a duration. `longest` is the entry of its session, which counts with its longest duration.
@@ -262,6 +353,7 @@ pub struct SummaryCounter {
     counted: Counted,
     most_groups: usize,
     most_entries: usize,
+    partition: Partition,
 }
 
 impl SummaryCounter {
@@ -282,15 +374,39 @@ impl SummaryCounter {
             counted: Counted::default(),
             most_groups,
             most_entries,
+            partition: Partition::WHOLE,
         }
     }
 
-    /// Counts a row once in the total and once in its group; by team, in the group of each of its teams.
+    /// Continues with the next part of the persons, for another pass over the rows. Returns false if all are counted.
+    pub fn next_partition(&mut self) -> bool {
+        self.people.clear();
+        self.attempts.clear();
+        self.counted = Counted::default();
+        self.partition.index += 1;
+        self.partition.index < self.partition.of
+    }
+
+    /// An empty count that begins again with smaller parts. `None` if they are as small as they get.
+    pub fn with_smaller_partitions(self) -> Option<Self> {
+        let of = self.partition.smaller()?;
+        let by: Vec<Dimension> = self.by.into_iter().flatten().collect();
+        let zone = self.calendar.zone();
+        let mut counter = Self::with_limits(&by, zone, self.most_groups, self.most_entries);
+        counter.partition = Partition { index: 0, of };
+        Some(counter)
+    }
+
+    /// Counts a row once in the total and once in its group; by team, in the group of each of its teams. Rows of other
+    /// parts of the persons are left out.
     ///
     /// # Errors
     ///
     /// The count exceeds a limit.
-    pub fn add(&mut self, row: &CountedActivity<'_>) -> Result<(), LimitExceeded> {
+    pub fn add(&mut self, row: &CountedActivity<'_>) -> Result<(), CountFault> {
+        if !self.partition.contains(row.user.unwrap_or(row.person)) {
+            return Ok(());
+        }
         let numbers = self.number_row(row)?;
         self.counted.add(TOTAL, &mut self.total, row, numbers);
         let mut values = [0; MOST_DIMENSIONS];
@@ -307,10 +423,13 @@ impl SummaryCounter {
             }
             _ => self.count(values, row, numbers)?,
         }
-        if self.tallies.len() > self.most_groups || self.entries() > self.most_entries {
-            return Err(LimitExceeded);
+        if self.tallies.len() > self.most_groups {
+            return Err(CountFault::Groups);
         }
-        Ok(())
+        match self.entries() > self.most_entries {
+            true => Err(CountFault::Entries),
+            false => Ok(()),
+        }
     }
 
     /// Numbers the person, the attempt and the session of a row.
@@ -365,25 +484,19 @@ impl SummaryCounter {
     pub fn finish(self, max_groups: usize) -> CountedGroups {
         let tallies = self.tallies;
         let measures = |group: u32| tallies.get(group as usize).map(Tally::measures);
-        let mut groups: Vec<_> = self
-            .groups
-            .into_iter()
-            .filter_map(|(values, group)| Some((values, measures(group)?)))
-            .collect();
-        let truncated = groups.len() > max_groups;
-        if truncated {
-            groups.select_nth_unstable_by(max_groups, |one, other| {
-                other.1.rows.cmp(&one.1.rows).then(one.0.cmp(&other.0))
-            });
-            groups.truncate(max_groups);
-        }
-        CountedGroups {
-            by: self.by,
-            groups,
-            total: self.total.measures(),
-            truncated,
-        }
+        let groups = self.groups.into_iter();
+        let groups = groups.filter_map(|(values, group)| Some((values, measures(group)?)));
+        let by: Vec<Dimension> = self.by.into_iter().flatten().collect();
+        CountedGroups::new(&by, groups.collect(), self.total.measures(), max_groups)
     }
+}
+
+/// Keeps the groups with the most rows. Among groups with equally many rows, smaller keys come first.
+fn keep_largest(groups: &mut Vec<([i64; MOST_DIMENSIONS], Measures)>, max_groups: usize) {
+    groups.select_nth_unstable_by(max_groups, |one, other| {
+        other.1.rows.cmp(&one.1.rows).then(one.0.cmp(&other.0))
+    });
+    groups.truncate(max_groups);
 }
 
 /// The number of `key`. A new key gets the next number.
@@ -413,6 +526,25 @@ pub struct CountedGroups {
 }
 
 impl CountedGroups {
+    /// The groups with the most rows, at most `max_groups`. Among groups with equally many rows, smaller keys come first.
+    fn new(
+        by: &[Dimension],
+        mut groups: Vec<([i64; MOST_DIMENSIONS], Measures)>,
+        total: Measures,
+        max_groups: usize,
+    ) -> Self {
+        let truncated = groups.len() > max_groups;
+        if truncated {
+            keep_largest(&mut groups, max_groups);
+        }
+        Self {
+            by: std::array::from_fn(|place| by.get(place).copied()),
+            groups,
+            total,
+            truncated,
+        }
+    }
+
     /// The dimensions, in the order of the request.
     pub fn dimensions(&self) -> Vec<Dimension> {
         self.by.into_iter().flatten().collect()

@@ -75,6 +75,11 @@ impl Arrival {
         sql
     }
 
+    /// The position before the range, and the last one in it.
+    pub(super) fn bounds(self) -> (i64, i64) {
+        (self.after, self.up_to.unwrap_or(i64::MAX))
+    }
+
     /// Adds the condition that `column` is in the range.
     pub(super) fn push(self, sql: &mut Sql, column: &'static str) {
         sql.push(" AND ").push(column).push(" > ").bind(self.after);

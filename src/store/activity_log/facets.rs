@@ -1,6 +1,7 @@
 //! Counts the facets of the log.
 //!
-//! One scan reads the rows, and the process counts the keys in them. Then the names of the counted keys are loaded.
+//! The process counts the keys in the rows: in the columns in memory ([`counting`](super::counting)), or in the rows that
+//! a scan reads. Then the names of the counted keys are loaded.
 //!
 //! A request contains a [`Scoped`] filter, so the counts never include rows outside the reach. An expensive result is
 //! cached for a minute. The key of the cache contains the people that were counted, so that a caller never receives a
@@ -23,6 +24,9 @@ use crate::log::{Action, ContentKey, Filter, PersonKey, VerbKey, description};
 use crate::record::Origin;
 use crate::texts::Language;
 
+use crate::log::columns::people::People;
+use crate::log::columns::selection::Selected;
+use crate::store::activity_log::counting::Counted;
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
@@ -89,19 +93,38 @@ impl Store {
         if let Some(facets) = cache.find(fingerprint, self.clock().now()) {
             return Ok(facets);
         }
-        let mut counter = FacetCounter::default();
-        {
-            let read = |row: &_| CountedRow::read(row).map(CountedActivity::from);
-            let mut chunks = pin!(self.scan_rows(filter, CountedRow::COLUMNS, now, read).await?);
-            while let Some(rows) = chunks.try_next().await? {
-                rows.iter().for_each(|row| counter.add(row, now));
-            }
-        }
-        let facets = Arc::new(self.named_facets(filter.org(), &counter, now, language).await?);
+        let by_columns = async |columns| {
+            let count = move |selected: &Selected<'_>, people: &People| {
+                FacetCounter::from_columns(selected, people, now)
+            };
+            let counter = self
+                .count_columns_and_people(Counted { filter, now }, columns, count)
+                .await?;
+            // The names are those of the primary, from which the columns are.
+            Ok(counter.map(|counter| (counter, self.on_primary())))
+        };
+        let scan = async { Ok((self.scan_facets(filter, now).await?, self.clone())) };
+        let (counter, store) = self.count_first(filter.org(), filter, by_columns, scan).await?;
+        let facets = Arc::new(store.named_facets(filter.org(), &counter, now, language).await?);
         if counter.rows > MAX_UNCACHED_ROWS {
             cache.insert(fingerprint, Arc::clone(&facets));
         }
         Ok(facets)
+    }
+
+    /// Counts the stored rows.
+    async fn scan_facets(
+        &self,
+        filter: &Scoped<&Filter>,
+        now: Timestamp,
+    ) -> Result<FacetCounter, StoreError> {
+        let mut counter = FacetCounter::default();
+        let read = |row: &_| CountedRow::read(row).map(CountedActivity::from);
+        let mut chunks = pin!(self.scan_rows(filter, CountedRow::COLUMNS, now, read).await?);
+        while let Some(rows) = chunks.try_next().await? {
+            rows.iter().for_each(|row| counter.add(row, now));
+        }
+        Ok(counter)
     }
 
     /// The cached result for this filter, if it is less than a minute old.
@@ -233,7 +256,10 @@ impl Store {
     }
 
     async fn people_values(&self, org: i64, counter: &FacetCounter) -> Result<PeopleValues, StoreError> {
-        let rows_by_user = self.count_rows_by_user(org, counter).await?;
+        let rows_by_user = match &counter.users {
+            Some(users) => users.clone(),
+            None => self.count_rows_by_user(org, counter).await?,
+        };
         let mut users: Vec<i64> = rows_by_user.keys().copied().collect();
         users.sort_unstable();
         let mut values = PeopleValues::default();

@@ -194,8 +194,12 @@ impl Store {
         }
     }
 
-    /// Counts the rows of all pages.
-    pub async fn count_rows(&self, filter: &Scoped<&Filter>, now: Timestamp) -> Result<u64, StoreError> {
+    /// Counts the rows of all pages by a query.
+    pub(super) async fn count_stored_rows(
+        &self,
+        filter: &Scoped<&Filter>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
         let Some(sql) = self.rows_query(filter, "count(*)", now, None).await? else {
             return Ok(0);
         };
@@ -446,7 +450,11 @@ impl Store {
 
     /// Finds the contents that match the filter and the filters around it, or returns `None` if no filter restricts the
     /// contents.
-    async fn find_content_keys(&self, org: i64, filter: &Filter) -> Result<Option<Vec<i64>>, StoreError> {
+    pub(super) async fn find_content_keys(
+        &self,
+        org: i64,
+        filter: &Filter,
+    ) -> Result<Option<Vec<i64>>, StoreError> {
         if !filter.selects_contents() {
             return Ok(None);
         }

@@ -1,6 +1,6 @@
-//! Counts the log in groups.
+//! Counts the log in groups: from the columns in memory ([`counting`](super::counting)), or by a scan.
 //!
-//! One scan reads the narrow columns of the rows, and the process counts them. A `GROUP BY` would be slower: counting
+//! A scan reads the narrow columns of the rows, and the process counts them. A `GROUP BY` would be slower: counting
 //! distinct people and overlapping groups takes the databases longer than returning the rows, and the total would need a
 //! second query. The process also knows the days of a time zone, which the two databases handle differently.
 //!
@@ -8,6 +8,7 @@
 //! of the result.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use uuid::Uuid;
@@ -18,11 +19,16 @@ use crate::base::ids::{TeamId, UserId};
 use crate::catalogue::{ContentFormat, LearningType};
 use crate::log::description::display_title;
 use crate::log::row::full_name;
-use crate::log::summary::counter::{CountedActivity, CountedGroups, LimitExceeded, SummaryCounter};
+use crate::log::summary::counter::columns::{ContentKind, SummaryLookups, count_columns};
+use crate::log::summary::counter::{
+    CountFault, CountedActivity, CountedGroups, LimitExceeded, SummaryCounter,
+};
 use crate::log::summary::{Dimension, GroupNames, KeyAndLabel, MOST_GROUPS, Summary};
 use crate::log::{Action, ContentKey, Filter, Percent, PersonKey};
 use crate::texts::Language;
 
+use crate::store::activity_log::counting::Counted;
+use crate::store::db::column_cache::CachedColumns;
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
@@ -70,8 +76,75 @@ impl Store {
         now: Timestamp,
         language: Language,
     ) -> Result<Result<Summary, LimitExceeded>, StoreError> {
+        let by_columns = async |columns| {
+            let counted = Counted { filter, now };
+            let groups = self.count_groups(counted, by, columns).await?;
+            // The names are those of the primary, from which the columns are.
+            Ok(groups.map(|groups| (groups, self.on_primary())))
+        };
+        let scan = async { Ok((self.scan_groups(filter, by, now).await?, self.clone())) };
+        let (counted, store) = self.count_first(filter.org(), filter, by_columns, scan).await?;
+        let counted = match counted {
+            Ok(counted) => counted,
+            Err(too_many) => return Ok(Err(too_many)),
+        };
+        let lookups = GroupLookups::new(&store, filter, by).await?;
+        let names = lookups.load_names(&counted, language).await?;
+        let summary = Summary::new(counted, &names);
+        Ok(Ok(
+            summary.ok_or(StoreError::Invariant("a group without its name"))?
+        ))
+    }
+
+    /// Counts the columns in groups. `None` if they cannot be used any more.
+    async fn count_groups(
+        &self,
+        counted: Counted<'_>,
+        by: &[Dimension],
+        columns: Arc<CachedColumns>,
+    ) -> Result<Option<Result<CountedGroups, LimitExceeded>>, StoreError> {
+        let store = self.on_primary();
+        let lookups = GroupLookups::new(&store, counted.filter, by).await?;
+        let teams = lookups.find_all_teams().await?;
+        let kinds = lookups.find_all_kinds().await?;
+        let (by, zone) = (by.to_vec(), counted.filter.inner().zone());
+        self.count_columns_and_people(counted, columns, move |selected, people| {
+            let lookups = SummaryLookups { people, teams, kinds };
+            count_columns(&by, zone, selected, &lookups, MOST_GROUPS)
+        })
+        .await
+    }
+
+    /// Counts the stored rows in groups.
+    async fn scan_groups(
+        &self,
+        filter: &Scoped<&Filter>,
+        by: &[Dimension],
+        now: Timestamp,
+    ) -> Result<Result<CountedGroups, LimitExceeded>, StoreError> {
         let mut counter = SummaryCounter::new(by, filter.inner().zone());
         let mut lookups = GroupLookups::new(self, filter, by).await?;
+        loop {
+            match self.scan_once(&mut counter, &mut lookups, now).await? {
+                Ok(()) if counter.next_partition() => {}
+                Ok(()) => return Ok(Ok(counter.finish(MOST_GROUPS))),
+                Err(CountFault::Groups) => return Ok(Err(LimitExceeded)),
+                Err(CountFault::Entries) => match counter.with_smaller_partitions() {
+                    Some(smaller) => counter = smaller,
+                    None => return Ok(Err(LimitExceeded)),
+                },
+            }
+        }
+    }
+
+    /// Adds all stored rows to the counter.
+    async fn scan_once(
+        &self,
+        counter: &mut SummaryCounter,
+        lookups: &mut GroupLookups<'_>,
+        now: Timestamp,
+    ) -> Result<Result<(), CountFault>, StoreError> {
+        let filter = lookups.filter;
         let chunks = self.scan_rows(filter, CountedRow::COLUMNS, now, CountedRow::read);
         let mut chunks = std::pin::pin!(chunks.await?);
         let mut rows: Vec<CountedRow> = Vec::with_capacity(ROWS_PER_LOOKUP);
@@ -82,26 +155,17 @@ impl Store {
             if last || rows.len() >= ROWS_PER_LOOKUP {
                 lookups.load(&rows).await?;
                 for row in rows.drain(..) {
-                    if let Err(too_much) = counter.add(&lookups.resolve(&row)?) {
-                        return Ok(Err(too_much));
+                    if let Err(fault) = counter.add(&lookups.resolve(&row)?) {
+                        return Ok(Err(fault));
                     }
                 }
             }
             if last {
-                break;
+                return Ok(Ok(()));
             }
         }
-        let counted = counter.finish(MOST_GROUPS);
-        let names = lookups.load_names(&counted, language).await?;
-        let summary = Summary::new(counted, &names);
-        Ok(Ok(
-            summary.ok_or(StoreError::Invariant("a group without its name"))?
-        ))
     }
 }
-
-/// The type and the content type of a content.
-type Kind = (Option<LearningType>, Option<ContentFormat>);
 
 /// The data about persons and contents that the groups depend on. Each key is looked up once.
 struct GroupLookups<'a> {
@@ -115,7 +179,7 @@ struct GroupLookups<'a> {
     /// The teams in the filter; `None` means all teams.
     selected_teams: Option<HashSet<i64>>,
     /// The kind of each content, if rows are counted by type or content type.
-    kinds: Option<HashMap<i64, Kind>>,
+    kinds: Option<HashMap<i64, ContentKind>>,
 }
 
 impl<'a> GroupLookups<'a> {
@@ -191,11 +255,11 @@ impl<'a> GroupLookups<'a> {
             return Ok(());
         }
         teams.extend(new.iter().map(|user| (*user, Vec::new())));
-        let mut filters = self.filter.inner().each();
-        let select = if filters.any(|filter| filter.primary_team_only) {
-            "SELECT key, primary_team FROM users WHERE org = $1 AND key IN LIST($2) AND primary_team IS NOT NULL"
-        } else {
-            "SELECT user_key, team FROM memberships WHERE org = $1 AND user_key IN LIST($2)"
+        let select = match counts_primary_team(self.filter.inner()) {
+            true => {
+                "SELECT key, primary_team FROM users WHERE org = $1 AND key IN LIST($2) AND primary_team IS NOT NULL"
+            }
+            false => "SELECT user_key, team FROM memberships WHERE org = $1 AND user_key IN LIST($2)",
         };
         let select = Sql::new(select).with(org).with(new);
         let memberships: Vec<(i64, i64)> = self.store.long_db().fetch_rows(select).await?;
@@ -206,6 +270,43 @@ impl<'a> GroupLookups<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The teams in which the rows of each user count; none if rows are not counted by team.
+    async fn find_all_teams(&self) -> Result<HashMap<i64, Vec<i64>>, StoreError> {
+        let (Some(_), Some(org)) = (&self.teams, self.org) else {
+            return Ok(HashMap::new());
+        };
+        let select = match counts_primary_team(self.filter.inner()) {
+            true => "SELECT key, primary_team FROM users WHERE org = $1 AND primary_team IS NOT NULL",
+            false => "SELECT user_key, team FROM memberships WHERE org = $1",
+        };
+        let select = Sql::new(select).with(org);
+        let memberships: Vec<(i64, i64)> = self.store.long_db().fetch_rows(select).await?;
+        let mut teams: HashMap<i64, Vec<i64>> = HashMap::new();
+        for (user, team) in memberships {
+            let selected = self.selected_teams.as_ref();
+            if selected.is_none_or(|selected| selected.contains(&team)) {
+                teams.entry(user).or_default().push(team);
+            }
+        }
+        // Users with the same teams are counted together.
+        teams.values_mut().for_each(|teams| teams.sort_unstable());
+        Ok(teams)
+    }
+
+    /// The kinds of all contents; none if rows are not counted by type or content type.
+    async fn find_all_kinds(&self) -> Result<HashMap<i64, ContentKind>, StoreError> {
+        let (Some(_), Some(org)) = (&self.kinds, self.org) else {
+            return Ok(HashMap::new());
+        };
+        let select = Sql::new("SELECT key, type, content_type FROM contents WHERE org = $1").with(org);
+        let contents: Vec<(i64, Option<LearningType>, Option<ContentFormat>)> =
+            self.store.long_db().fetch_rows(select).await?;
+        let kinds = contents
+            .into_iter()
+            .map(|(key, learning_type, format)| (key, (learning_type, format)));
+        Ok(kinds.collect())
     }
 
     /// Adds the loaded data to a row.
@@ -325,6 +426,11 @@ impl<'a> GroupLookups<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether a row counts in the primary team of its user only.
+fn counts_primary_team(filter: &Filter) -> bool {
+    filter.each().any(|filter| filter.primary_team_only)
 }
 
 /// Finds the teams that the filter selects, with the teams below them if the filter includes these. If several filters

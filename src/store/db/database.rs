@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::store::db::StoreError;
+use crate::store::db::column_cache::DEFAULT_COUNTING_MEMORY_BYTES;
 use crate::store::db::columns::FromRow;
 use crate::store::db::dialect::{self, Value};
 use crate::store::db::pool_metrics;
@@ -33,9 +34,6 @@ use crate::store::db::write_health::WriteHealth;
 /// How long the connection that writes to SQLite waits for a lock before it looks again whether to go on. SQLite sleeps
 /// for 10 milliseconds at most within this time.
 const SQLITE_POLL: Duration = Duration::from_millis(20);
-
-/// The default of [`DatabaseSettings::sqlite_cache_bytes`].
-pub const DEFAULT_SQLITE_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The largest cache of one SQLite connection in bytes.
 const MAX_SQLITE_CACHE: u64 = 16 * 1024 * 1024;
@@ -60,6 +58,8 @@ pub struct DatabaseSettings {
     pub waiting_writers_per_organisation: usize,
     /// The memory of SQLite in bytes, for pages and statements of all connections.
     pub sqlite_cache_bytes: u64,
+    /// The memory in bytes for the columns from which logs are counted, of all organisations together.
+    pub counting_memory_bytes: u64,
     /// Whether a pooler is before PostgreSQL that lends a connection for each transaction, such as pgbouncer.
     pub behind_transaction_pooler: bool,
     /// The address of a replica of PostgreSQL for reads of the log, exports and summaries.
@@ -78,7 +78,8 @@ impl DatabaseSettings {
             query_timeout: Duration::from_secs(10),
             long_query_timeout: Duration::from_secs(60),
             waiting_writers_per_organisation: 1_000,
-            sqlite_cache_bytes: DEFAULT_SQLITE_CACHE_BYTES,
+            sqlite_cache_bytes: sqlite_upkeep::DEFAULT_SQLITE_CACHE_BYTES,
+            counting_memory_bytes: DEFAULT_COUNTING_MEMORY_BYTES,
             behind_transaction_pooler: false,
             read_url: None,
             read_wait: Duration::from_millis(200),

@@ -12,6 +12,7 @@ use crate::base::clock::Clock;
 use crate::base::ids::OrgId;
 use crate::log::VerbTable;
 
+use super::column_cache::ColumnCache;
 use super::commits::CommitSignal;
 use super::consistent_through::ConsistentThrough;
 use super::database::{DatabaseSettings, Db, Engine, Sql};
@@ -43,6 +44,7 @@ struct Inner {
     gates: WritingGates,
     cursor_key: OnceCell<CursorKey>,
     key_cache: KeyCache,
+    columns: Arc<ColumnCache>,
     /// How long a writer waits for the lock of its organisation.
     wait: Duration,
     /// Notified when contents are marked to be projected again, or persons to give activities away.
@@ -88,6 +90,7 @@ impl Store {
             gates: WritingGates::new(settings.waiting_writers_per_organisation),
             cursor_key: OnceCell::new(),
             key_cache: KeyCache::default(),
+            columns: ColumnCache::new(settings.counting_memory_bytes),
             wait: settings.wait,
             reprojection: Notify::new(),
             sending: Notify::new(),
@@ -117,6 +120,14 @@ impl Store {
         Self {
             inner: Arc::clone(&self.inner),
             on_replica,
+        }
+    }
+
+    /// A handle that reads from the primary.
+    pub(crate) fn on_primary(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            on_replica: None,
         }
     }
 
@@ -239,6 +250,11 @@ impl Store {
 
     pub(super) fn key_cache(&self) -> &KeyCache {
         &self.inner.key_cache
+    }
+
+    /// The columns from which the log is counted.
+    pub(crate) fn column_cache(&self) -> &Arc<ColumnCache> {
+        &self.inner.columns
     }
 
     pub(super) fn gates(&self) -> &WritingGates {

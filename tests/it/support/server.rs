@@ -14,7 +14,7 @@ use rollbook::log::VerbTable;
 use rollbook::reports::mailer::Mailer;
 use rollbook::reports::sender::{Sender, SenderOptions};
 use rollbook::server::ServerSettings;
-use rollbook::store::Store;
+use rollbook::store::{DatabaseSettings, Store};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -99,7 +99,18 @@ impl TestServer {
         clock: Clock,
         start_sender: Option<(Mailer, SenderOptions)>,
     ) -> Self {
-        let store = Store::open(&database.settings(), clock.clone(), VerbTable::standard()).await;
+        let settings = database.settings();
+        Self::start_on(database, &settings, options, clock, start_sender).await
+    }
+
+    async fn start_on(
+        database: Database,
+        database_settings: &DatabaseSettings,
+        options: AppOptions,
+        clock: Clock,
+        start_sender: Option<(Mailer, SenderOptions)>,
+    ) -> Self {
+        let store = Store::open(database_settings, clock.clone(), VerbTable::standard()).await;
         let store = store.expect("the fresh database opens");
         store.migrate().await.expect("the fresh database takes the schema");
         let config = KeyConfig { secret: Some(SecretString::from(SECRET)), ..KeyConfig::default() };
@@ -135,6 +146,13 @@ impl TestServer {
     pub async fn start_replica(&self) -> Self {
         let clock = Clock::manual(START);
         Self::start(self.database.clone(), AppOptions::default(), clock, None).await
+    }
+
+    /// Starts another server on the same database and clock, which counts by scans instead of columns in memory.
+    pub async fn start_scanning(&self) -> Self {
+        let (database, clock) = (self.database.clone(), self.clock.clone());
+        let settings = DatabaseSettings { counting_memory_bytes: 0, ..database.settings() };
+        Self::start_on(database, &settings, AppOptions::default(), clock, None).await
     }
 
     /// Starts another server on the same database and clock. It sends the reports that are due.

@@ -3,7 +3,7 @@
 mod copy;
 mod directory;
 mod plans;
-mod replicas;
+pub(super) mod replicas;
 mod rights;
 mod waiting;
 

@@ -290,12 +290,12 @@ fn count_beyond_a_limit_is_refused() {
         })
     };
     assert_eq!(count(5, usize::MAX, 5, false), Ok(()));
-    assert_eq!(count(5, usize::MAX, 6, false), Err(LimitExceeded));
+    assert_eq!(count(5, usize::MAX, 6, false), Err(CountFault::Groups));
     // A person has one entry, and one each in the group and in the total. A completion has four more.
     assert_eq!(count(usize::MAX, 15, 5, false), Ok(()));
-    assert_eq!(count(usize::MAX, 14, 5, false), Err(LimitExceeded));
+    assert_eq!(count(usize::MAX, 14, 5, false), Err(CountFault::Entries));
     assert_eq!(count(usize::MAX, 35, 5, true), Ok(()));
-    assert_eq!(count(usize::MAX, 34, 5, true), Err(LimitExceeded));
+    assert_eq!(count(usize::MAX, 34, 5, true), Err(CountFault::Entries));
 }
 
 /// A row of one person, content and registration.
@@ -373,4 +373,56 @@ fn scores_of_parts_count_only_without_scores_of_attempts() {
         Some(8_000)
     );
     assert_eq!(total_of(&[part(1, 0), part(2, 10_000)]).1, Some(5_000));
+}
+
+proptest! {
+    #[test]
+    fn passes_over_parts_of_the_persons_count_as_one_pass(
+        rows in prop::collection::vec(any_row(), 0..60),
+        by in prop::sample::subsequence(Dimension::ALL.to_vec(), 1..=2).prop_shuffle(),
+    ) {
+        let sorted = |mut counted: CountedGroups| {
+            counted.groups.sort_unstable_by_key(|(values, _)| *values);
+            counted
+        };
+        let whole = count(&by, &rows, usize::MAX);
+        let mut counter = SummaryCounter::with_limits(&by, Tz::UTC, usize::MAX, usize::MAX);
+        for _ in 0..2 {
+            counter = counter.with_smaller_partitions().unwrap();
+        }
+        loop {
+            rows.iter().for_each(|made| counter.add(&made.as_counted()).unwrap());
+            if !counter.next_partition() {
+                break;
+            }
+        }
+        prop_assert_eq!(sorted(counter.finish(usize::MAX)), sorted(whole));
+    }
+}
+
+#[test]
+fn entries_beyond_the_limit_need_more_passes() {
+    let rows: Vec<TestRow> = (0..100)
+        .map(|user| TestRow {
+            row: CountedActivity {
+                completed: true,
+                ..row(Some(user))
+            },
+            teams: Vec::new(),
+        })
+        .collect();
+    let mut counter = SummaryCounter::with_limits(&[Dimension::Action], Tz::UTC, usize::MAX, 300);
+    let mut passes = 0;
+    let counted = loop {
+        passes += 1;
+        let outcome = rows.iter().try_for_each(|made| counter.add(&made.as_counted()));
+        match outcome {
+            Ok(()) if counter.next_partition() => {}
+            Ok(()) => break counter.finish(10),
+            Err(CountFault::Entries) => counter = counter.with_smaller_partitions().unwrap(),
+            Err(CountFault::Groups) => panic!("there is one group"),
+        }
+    };
+    assert!(passes > 4, "{passes}");
+    assert_eq!((counted.total.persons, counted.total.completions), (100, 100));
 }

@@ -44,6 +44,20 @@ fn find_costly_lines(database: &Database, plan: &[String]) -> Vec<String> {
 }
 
 #[apply(both_databases)]
+async fn columns_in_memory_are_loaded_and_followed_by_indexes(server: &TestServer) {
+    let (org, _) = add_many(server).await;
+    let analyze = match server.database() {
+        Database::Sqlite { .. } => "ANALYZE",
+        Database::Postgres { .. } => "VACUUM ANALYZE",
+    };
+    server.database().execute(analyze).await;
+    for plan in server.store.explain_counting(org).await.expect("the plans") {
+        assert_eq!(find_costly_lines(server.database(), &plan), [""; 0], "{plan:?}");
+        assert!(!plan.iter().any(|line| line.contains("TEMP B-TREE") || line.contains("Sort")), "{plan:?}");
+    }
+}
+
+#[apply(both_databases)]
 async fn page_of_changes_is_read_by_indexes_at_every_place(server: &TestServer) {
     let (org, middle) = add_many(server).await;
     // Without statistics PostgreSQL expects few rows and sorts those of a table with up to some 100,000 rows.

@@ -22,7 +22,11 @@ use crate::support::{Database, TestServer, apply, both_databases};
 const NUMBERS_OF_A_WRITER: usize = 10_000;
 
 /// A random operation: method, path and body.
-fn random_operation(random: &mut Random, sent: &mut usize, first: usize) -> (reqwest::Method, String, Value) {
+pub(in crate::v1) fn random_operation(
+    random: &mut Random,
+    sent: &mut usize,
+    first: usize,
+) -> (reqwest::Method, String, Value) {
     let email = |random: &mut Random| format!("p{}@example.org", random.below(4));
     let moment = |random: &mut Random| {
         format!("2026-0{}-{:02}T09:{:02}:00Z", 1 + random.below(2), 1 + random.below(28), random.below(60))

@@ -1,0 +1,66 @@
+//! The users of the persons in the columns. They are cached for a version of the directory, which changes with every claim.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::OwnedRwLockReadGuard;
+
+use crate::log::columns::LogColumns;
+use crate::log::columns::people::People;
+
+use crate::store::db::column_cache::{CachedColumns, CachedPeople};
+use crate::store::db::database::Sql;
+use crate::store::db::{Store, StoreError};
+
+/// With more persons than this, the persons of all users are read at once.
+const MANY_PERSONS: usize = 5_000;
+
+impl Store {
+    /// The users of all persons of the columns, at the present version of the directory or a later one.
+    pub(super) async fn people_of(
+        &self,
+        org: i64,
+        cached: &CachedColumns,
+        columns: &LogColumns,
+    ) -> Result<OwnedRwLockReadGuard<CachedPeople>, StoreError> {
+        let version = self.directory_version(org).await?.number;
+        let is_present = |known: &CachedPeople| known.version == version && known.people.is_complete(columns);
+        let known = Arc::clone(&cached.people).read_owned().await;
+        if is_present(&known) {
+            return Ok(known);
+        }
+        drop(known);
+        let mut known = Arc::clone(&cached.people).write_owned().await;
+        if known.version != version {
+            *known = CachedPeople {
+                version,
+                people: People::default(),
+            };
+        }
+        if !known.people.is_complete(columns) {
+            let missing = columns.persons().get(known.people.len()..).unwrap_or_default();
+            let users = self.find_users_of(org, missing).await?;
+            known.people.extend(columns, &users);
+            // The next reading of changes counts it.
+            cached.people_bytes.store(known.people.bytes(), Ordering::Relaxed);
+        }
+        Ok(known.downgrade())
+    }
+
+    /// The users of these persons, for those that have one. Others may be among them.
+    async fn find_users_of(&self, org: i64, persons: &[i64]) -> Result<HashMap<i64, i64>, StoreError> {
+        let select = if persons.len() > MANY_PERSONS {
+            Sql::new("SELECT key, user_key FROM persons WHERE org = $1 AND user_key IS NOT NULL").with(org)
+        } else if persons.is_empty() {
+            return Ok(HashMap::new());
+        } else {
+            let select = Sql::new(
+                "SELECT key, user_key FROM persons WHERE org = $1 AND key IN LIST($2) AND user_key IS NOT NULL",
+            );
+            select.with(org).with(persons.to_vec())
+        };
+        let users: Vec<(i64, i64)> = self.long_db().fetch_rows(select).await?;
+        Ok(users.into_iter().collect())
+    }
+}
