@@ -66,8 +66,10 @@ use crate::access::Scoped;
 use crate::base::clock::Timestamp;
 use crate::log::answers::statistics::QuestionCounter;
 use crate::log::progress::StatusFilter;
-use crate::log::{Filter, ResultFilter, Row, Sort};
-use crate::store::{AnswerRecord, ContentProgress, ContentRecords, Detail, SkippedRows, Store, StoreError};
+use crate::log::{Filter, ResultFilter, Sort};
+use crate::store::{
+    AnswerRecord, ContentProgress, ContentRecords, Detail, FileRow, SkippedRows, Store, StoreError,
+};
 use crate::texts::Language;
 use blocks::WriteLines;
 use people::SharedColumns;
@@ -90,6 +92,9 @@ pub enum ExportError {
     /// The export took longer than this deadline.
     #[error("the export was not complete after {} seconds", .0.as_secs())]
     TooLong(Duration),
+    /// The spool had no space for the rest, and the database waited for the client for this duration.
+    #[error("the client read too slowly, and there was no space for the rest for {} seconds", .0.as_secs())]
+    NoSpace(Duration),
     /// The spool file could not be read.
     #[error("the spool file of a slow export failed: {0}")]
     Spool(io::Error),
@@ -114,10 +119,11 @@ pub async fn csv(
     options: CsvOptions,
     transfer: Transfer,
 ) -> Result<Blocks, ExportError> {
+    let store = store.at_one_moment().await?;
     let fields = store.custom_fields(filter.org()).await?;
-    let lines = csv::Lines::new(store, filter.org(), options, fields);
+    let lines = csv::Lines::new(&store, filter.org(), options, fields);
     start_rows(
-        store,
+        &store,
         filter,
         sort,
         now,
@@ -141,8 +147,11 @@ pub async fn ndjson(
     language: Language,
     transfer: Transfer,
 ) -> Result<Blocks, ExportError> {
-    let lines = ndjson::Lines::new(store, filter.org(), now, language);
-    start_rows(store, filter, sort, now, Detail::Whole, lines, transfer).await
+    let store = store.at_one_moment().await?;
+    let lines = ndjson::Lines::new(&store, filter.org(), now, language);
+    let skipped = SkippedRows::default();
+    let rows = store.stream_rows(filter, sort, now, &skipped).await?;
+    Blocks::start(rows, lines, transfer, skipped).await
 }
 
 /// Exports the rows as Parquet, with the columns of the CSV. See [`csv()`].
@@ -160,23 +169,27 @@ pub async fn parquet(
     language: Language,
     transfer: Transfer,
 ) -> Result<Blocks, ExportError> {
+    let store = store.at_one_moment().await?;
     let fields = store.custom_fields(filter.org()).await?;
-    let lines = parquet::Rows::new(store, filter.org(), columns, language, fields)?;
-    start_rows(store, filter, sort, now, columns.detail(), lines, transfer).await
+    let lines = parquet::Rows::new(&store, filter.org(), columns, language, fields)?;
+    start_rows(&store, filter, sort, now, columns.detail(), lines, transfer).await
 }
 
-/// Starts an export of rows of the log, which need this detail.
+/// Starts an export of rows of the log, which need this detail. The store reads at one moment, so that names are those of
+/// the start, too.
 async fn start_rows(
     store: &Store,
     filter: &Scoped<&Filter>,
     sort: Sort,
     now: Timestamp,
     detail: Detail,
-    lines: impl WriteLines<Item = Row> + 'static,
+    lines: impl WriteLines<Item = FileRow> + 'static,
     transfer: Transfer,
 ) -> Result<Blocks, ExportError> {
     let skipped = SkippedRows::default();
-    let rows = store.stream_rows(filter, sort, now, detail, &skipped).await?;
+    let rows = store
+        .stream_file_rows(filter, sort, now, detail, &skipped)
+        .await?;
     Blocks::start(rows, lines, transfer, skipped).await
 }
 

@@ -50,7 +50,7 @@ pub use activity_log::log::Page;
 pub(crate) use activity_log::new_rows::{LogHead, NewRow, Owner, VisibleRows};
 pub use activity_log::notes::{NewNote, NoteRefusal};
 pub use activity_log::progress::{ContentProgress, PeopleCounts, PersonStatus, ProgressPage, StateSurvey};
-pub use activity_log::rows::{BriefRow, Detail};
+pub use activity_log::rows::{BriefRow, Detail, FileRow};
 pub use activity_log::scorm::{IdleAttempt, ScormLearner, ScormPackage, StoredAttempt};
 pub use activity_log::timeline::TimelineRequest;
 pub use activity_log::views::{ViewSchema, ViewSet, ViewsError};

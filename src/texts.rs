@@ -49,6 +49,11 @@ impl Language {
         (0..SOURCES.len()).map(Self)
     }
 
+    /// The place of the language in [`Language::all`].
+    pub fn index(self) -> usize {
+        self.0
+    }
+
     /// The tag of the language (BCP 47), such as `de`.
     pub fn tag(self) -> &'static str {
         SOURCES[self.0].0

@@ -198,11 +198,18 @@ pub struct LimitArgs {
 
     /// The maximum number of bytes of all temporary files of exports whose clients read slowly
     ///
-    /// The files are in the folder that the environment variable `TMPDIR` names. One caller may use half of the space.
-    /// Beyond it, the database waits for the client.
+    /// The files are in the folder that the environment variable `TMPDIR` names, and they are compressed. One caller may use
+    /// half of the space. Beyond it, the database waits for the client.
     #[arg(long, env = "ROLLBOOK_MAX_EXPORT_SPOOL_BYTES")]
     #[arg(default_value_t = Limits::default().export_spool_bytes, value_name = "BYTES")]
     pub max_export_spool_bytes: u64,
+
+    /// How long the database waits for the client of an export if the temporary files have no space, in seconds
+    ///
+    /// Meanwhile the export holds a snapshot of the database. After this time in total it is interrupted.
+    #[arg(long, env = "ROLLBOOK_EXPORT_SPACE_WAIT_SECONDS", value_name = "SECONDS")]
+    #[arg(default_value_t = Limits::default().export_space_wait.as_secs(), value_parser = clap::value_parser!(u64).range(0..=600))]
+    pub export_space_wait_seconds: u64,
 
     /// The window in which the client of an export must read a least number of bytes, in seconds
     #[arg(long, env = "ROLLBOOK_EXPORT_WINDOW_SECONDS", value_name = "SECONDS")]
@@ -270,6 +277,7 @@ impl LimitArgs {
             waiting_feeds: self.max_waiting_feeds,
             waiting_feeds_per_caller: self.max_waiting_feeds_per_caller,
             export_spool_bytes: self.max_export_spool_bytes,
+            export_space_wait: Duration::from_secs(self.export_space_wait_seconds),
             export_window: Duration::from_secs(self.export_window_seconds),
             export_window_bytes: self.export_window_bytes,
             export_deadline: Duration::from_secs(self.export_deadline_seconds),

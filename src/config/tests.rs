@@ -57,6 +57,7 @@ fn every_limit_has_its_own_setting() {
         "max-scorm-commit-bytes",
         "export-link-seconds",
         "max-export-links-per-caller",
+        "export-space-wait-seconds",
     ]
     .iter()
     .zip(101..)
@@ -102,6 +103,7 @@ fn every_limit_has_its_own_setting() {
         export_link: Duration::from_secs(134),
         export_links_per_caller: 135,
         scorm_commit_bytes: 133,
+        export_space_wait: Duration::from_secs(136),
     };
     assert_eq!(limits, expected);
     let statement = limits.statement();

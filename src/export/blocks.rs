@@ -138,11 +138,11 @@ async fn write_blocks<L: WriteLines>(
         lines.load(&chunk).await?;
         for row in &chunk {
             lines.write_line(row, &mut block)?;
-            written.fetch_add(1, Ordering::Release);
             if block.len() >= BLOCK_BYTES && !send_block(&mut block, writer).await {
                 return Ok(());
             }
         }
+        written.fetch_add(chunk.len() as u64, Ordering::Release);
         if mem::take(&mut heading_waits) && !block.is_empty() && !send_block(&mut block, writer).await {
             return Ok(());
         }
@@ -241,6 +241,7 @@ mod tests {
     fn rules() -> ReadingRules {
         ReadingRules {
             patience: Duration::from_millis(20),
+            longest_wait: Duration::from_secs(60),
             window: Duration::from_millis(100),
             window_bytes: 64 * 1024,
             deadline: Duration::from_secs(60),

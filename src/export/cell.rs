@@ -10,8 +10,10 @@
 //!
 //! All functions append to a buffer that is reused. They do not allocate memory for each row.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::Write as _;
+use std::sync::LazyLock;
 
 use uuid::Uuid;
 
@@ -38,7 +40,7 @@ pub enum Value {
     #[default]
     Empty,
     /// A text or label.
-    Text(String),
+    Text(Cow<'static, str>),
     /// Several values, in their order.
     List(Vec<String>),
     /// Yes or no.
@@ -49,6 +51,17 @@ pub enum Value {
     Decimal(f64),
     /// A time.
     Time(Timestamp),
+}
+
+impl Value {
+    /// The bytes of its texts.
+    pub(super) fn text_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::List(texts) => texts.iter().map(|text| text.len() + size_of::<String>()).sum(),
+            Self::Empty | Self::Boolean(_) | Self::Integer(_) | Self::Decimal(_) | Self::Time(_) => 0,
+        }
+    }
 }
 
 /// A writer for one cell. It writes the text of a CSV, or the [`Value`] of a typed file.
@@ -90,7 +103,7 @@ impl<'a> Cell<'a> {
     pub fn text(&mut self, text: &str) {
         match &mut self.target {
             Target::Csv(out) => write_text(out, text, self.format.raw),
-            Target::Typed(value) => **value = Value::Text(text.to_owned()),
+            Target::Typed(value) => **value = Value::Text(Cow::Owned(text.to_owned())),
         }
     }
 
@@ -115,15 +128,14 @@ impl<'a> Cell<'a> {
     pub fn label(&mut self, label: &'static str) {
         match &mut self.target {
             Target::Csv(out) => out.extend_from_slice(label.as_bytes()),
-            Target::Typed(value) => **value = Value::Text(label.to_owned()),
+            Target::Typed(value) => **value = Value::Text(Cow::Borrowed(label)),
         }
     }
 
     /// Writes `Yes` or `No`, in the language of labels.
     pub fn yes_or_no(&mut self, is_true: bool) {
-        let label = self
-            .language()
-            .label("answer", if is_true { "yes" } else { "no" });
+        let labels = FlagLabels::in_language(self.language());
+        let label = if is_true { labels.yes } else { labels.no };
         match &mut self.target {
             Target::Csv(_) => self.label(label),
             Target::Typed(value) => **value = Value::Boolean(is_true),
@@ -132,9 +144,28 @@ impl<'a> Cell<'a> {
 
     /// Writes `Pass` or `Fail`, in the language of labels, or an empty cell.
     pub fn grade(&mut self, success: Option<bool>) {
-        if let Some(success) = success {
-            let key = if success { "passed" } else { "failed" };
-            self.label(self.language().label("grade", key));
+        let labels = FlagLabels::in_language(self.language());
+        match success {
+            Some(true) => self.label(labels.passed),
+            Some(false) => self.label(labels.failed),
+            None => {}
+        }
+    }
+
+    /// Writes a duration in words.
+    pub fn duration(&mut self, seconds: i64) {
+        let language = self.language();
+        match &mut self.target {
+            Target::Csv(out) => {
+                let start = out.len();
+                language.push_duration(seconds, |part| out.extend_from_slice(part.as_bytes()));
+                if !out[start..].iter().copied().all(is_plain) {
+                    let text = language.duration(seconds);
+                    out.truncate(start);
+                    write_text(out, &text, self.format.raw);
+                }
+            }
+            Target::Typed(value) => **value = Value::Text(language.duration(seconds).into()),
         }
     }
 
@@ -151,7 +182,7 @@ impl<'a> Cell<'a> {
     pub fn number(&mut self, number: Option<i64>) {
         match (&mut self.target, number) {
             (_, None) => {}
-            (Target::Csv(out), Some(number)) => write_display(out, number),
+            (Target::Csv(out), Some(number)) => write_integer(out, number),
             (Target::Typed(value), Some(number)) => **value = Value::Integer(number),
         }
     }
@@ -169,7 +200,7 @@ impl<'a> Cell<'a> {
     pub fn percent_number(&mut self, percent: Option<Percent>) {
         match (&mut self.target, percent) {
             (_, None) => {}
-            (Target::Csv(out), Some(percent)) => write_display(out, percent),
+            (Target::Csv(out), Some(percent)) => write_percent(out, percent),
             (Target::Typed(value), Some(percent)) => **value = Value::Decimal(percent.value()),
         }
     }
@@ -189,7 +220,7 @@ impl<'a> Cell<'a> {
         let text = id.hyphenated().encode_lower(&mut digits);
         match &mut self.target {
             Target::Csv(out) => out.extend_from_slice(text.as_bytes()),
-            Target::Typed(value) => **value = Value::Text(text.to_owned()),
+            Target::Typed(value) => **value = Value::Text(Cow::Owned(text.to_owned())),
         }
     }
 }
@@ -198,8 +229,78 @@ fn write_display(out: &mut Vec<u8>, value: impl Display) {
     let _ = write!(out, "{value}"); // writing to a vector cannot fail
 }
 
+/// The labels of cells with two values, in one language. Almost every row has one of them.
+struct FlagLabels {
+    yes: &'static str,
+    no: &'static str,
+    passed: &'static str,
+    failed: &'static str,
+}
+
+impl FlagLabels {
+    fn in_language(language: Language) -> &'static Self {
+        static LABELS: LazyLock<Vec<FlagLabels>> = LazyLock::new(|| {
+            let labels = Language::all().map(|language| FlagLabels {
+                yes: language.label("answer", "yes"),
+                no: language.label("answer", "no"),
+                passed: language.label("grade", "passed"),
+                failed: language.label("grade", "failed"),
+            });
+            labels.collect()
+        });
+        &LABELS[language.index()]
+    }
+}
+
+/// Writes an integer in decimal digits, faster than `Display`.
+fn write_integer(out: &mut Vec<u8>, number: i64) {
+    if number < 0 {
+        out.push(b'-');
+    }
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    let mut rest = number.unsigned_abs();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8; // one digit fits
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[start..]);
+}
+
+/// Writes a percentage in the format of its `Display`.
+fn write_percent(out: &mut Vec<u8>, percent: Percent) {
+    if percent.0 % 100 == 0 {
+        return write_integer(out, percent.0 / 100);
+    }
+    write_display(out, percent);
+}
+
+/// Whether a text of such bytes needs neither quotes nor escaping, wherever they are.
+fn is_plain(byte: u8) -> bool {
+    const PLAIN: [bool; 256] = {
+        let mut plain = [false; 256];
+        let mut byte = b' ';
+        while byte < 0x7f {
+            plain[byte as usize] = !matches!(
+                byte,
+                b',' | b'"' | b'\'' | b';' | b'|' | b'=' | b'+' | b'-' | b'@'
+            );
+            byte += 1;
+        }
+        plain
+    };
+    PLAIN[usize::from(byte)]
+}
+
 /// Writes a text of a CSV. It is escaped and quoted if necessary.
 fn write_text(out: &mut Vec<u8>, text: &str, raw: bool) {
+    if text.bytes().all(is_plain) {
+        return out.extend_from_slice(text.as_bytes());
+    }
     let needs_quotes = text
         .bytes()
         .any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n'));
@@ -347,200 +448,4 @@ fn civil_date(days: i64) -> (i64, u32, u32) {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn text(text: &str, raw: bool) -> String {
-        let mut out = Vec::new();
-        Cell::new(
-            &mut out,
-            CellFormat {
-                raw,
-                ..CellFormat::default()
-            },
-        )
-        .text(text);
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn formulas_are_escaped() {
-        for formula in [
-            "=1+1",
-            "+1",
-            "-5",
-            "@SUM(A1)",
-            "\tx",
-            "＝1",
-            "＋1",
-            "－1",
-            "＠x",
-            "=HYPERLINK",
-        ] {
-            assert_eq!(text(formula, false), format!("'{formula}"));
-            assert_eq!(text(formula, true), formula);
-        }
-        assert_eq!(text("\r=1", false), "\"'\r'=1\"");
-        assert_eq!(text("\n=1", false), "\"'\n'=1\"");
-        assert_eq!(
-            text("=cmd|' /C calc'!A0,\"x\"", false),
-            "\"'=cmd|' /C calc'!A0,\"\"x\"\"\""
-        );
-        for harmless in ["", "a=1", "1-5", "x@y", "Ünï", "—", "−5", "a; b - c"] {
-            assert_eq!(text(harmless, false), harmless);
-        }
-    }
-
-    #[test]
-    fn formulas_inside_a_text_are_escaped() {
-        for (original, escaped) in [
-            ("Safety;=1+1", "Safety;'=1+1"),
-            ("Safety\t=1+1", "Safety\t'=1+1"),
-            ("Safety,=1+1", "\"Safety,'=1+1\""),
-            ("Safety\n=1+1", "\"Safety\n'=1+1\""),
-            ("Safety\r\n+1", "\"Safety\r\n'+1\""),
-            ("say \"=1\"", "\"say \"\"'=1\"\"\""),
-            ("a; \u{a0}-1; @b", "a; \u{a0}'-1; '@b"),
-            ("a;;=1", "a;;'=1"),
-            ("a|=1", "a|'=1"),
-            (" =1", " '=1"),
-            ("\u{feff}=1", "\u{feff}'=1"),
-            ("'=1", "''=1"),
-            ("=-1;-=1", "'=-1;'-=1"),
-            ("a;﹦1", "a;'﹦1"),
-        ] {
-            assert_eq!(text(original, false), escaped);
-        }
-        assert_eq!(text("Safety;=1+1", true), "Safety;=1+1");
-    }
-
-    #[test]
-    fn numbers_are_not_escaped() {
-        let mut out = Vec::new();
-        let mut cell = Cell::new(&mut out, CellFormat::default());
-        cell.percent(Some(Percent(-550)));
-        cell.number(Some(-7));
-        cell.number(None);
-        cell.percent(None);
-        cell.percent(Some(Percent(9_250)));
-        assert_eq!(String::from_utf8(out).unwrap(), "-5.5%-792.5%");
-    }
-
-    #[test]
-    fn several_values_are_joined_in_one_cell() {
-        let list = |values: &[&str]| {
-            let mut out = Vec::new();
-            Cell::new(&mut out, CellFormat::default())
-                .list(&values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>());
-            String::from_utf8(out).unwrap()
-        };
-        assert_eq!(list(&[]), "");
-        assert_eq!(list(&["safety"]), "safety");
-        assert_eq!(list(&["safety", "fire"]), "safety; fire");
-        assert_eq!(list(&["=a", "-b,c"]), "\"'=a; '-b,c\"");
-    }
-
-    #[test]
-    fn extreme_times_are_written_like_display() {
-        for (micros, expected) in [
-            (0, "1970-01-01T00:00:00.000Z"),
-            (-1, "1969-12-31T23:59:59.999Z"),
-            (951_782_400_000_000, "2000-02-29T00:00:00.000Z"),
-            (1_772_355_600_123_999, "2026-03-01T09:00:00.123Z"),
-            (253_402_300_799_999_999, "9999-12-31T23:59:59.999Z"),
-            (253_402_300_800_000_000, "9999-12-31T23:59:59.999Z"),
-            (-62_167_219_200_000_000, "0000-01-01T00:00:00.000Z"),
-            (-62_167_219_200_000_001, "0000-01-01T00:00:00.000Z"),
-        ] {
-            let mut out = Vec::new();
-            write_time(&mut out, Timestamp::from_micros(micros));
-            assert_eq!(String::from_utf8(out).unwrap(), expected, "{micros}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn escaped_text_is_restored(original in "['=+@,;\\t\\n a\u{ff1d}-]{0,12}") {
-            let mut out = Vec::new();
-            let mut written = 0;
-            for position in escape_positions(&original) {
-                out.extend_from_slice(&original.as_bytes()[written..position]);
-                out.push(b'\'');
-                written = position;
-            }
-            out.extend_from_slice(&original.as_bytes()[written..]);
-            prop_assert_eq!(restore_text(std::str::from_utf8(&out).unwrap()), original);
-        }
-
-        /// Compares with the calendar of chrono for all years that it supports.
-        #[test]
-        fn every_time_is_written_like_display(micros in -8_000_000_000_000_000_000i64..8_000_000_000_000_000_000) {
-            let at = Timestamp::from_micros(micros);
-            let mut out = Vec::new();
-            write_time(&mut out, at);
-            prop_assert_eq!(String::from_utf8(out).unwrap(), at.to_string());
-        }
-
-        /// Compares with the calendar of chrono for years with four digits.
-        #[test]
-        fn common_times_are_written_like_display(micros in -62_200_000_000_000_000i64..253_500_000_000_000_000) {
-            let at = Timestamp::from_micros(micros);
-            let mut out = Vec::new();
-            write_time(&mut out, at);
-            prop_assert_eq!(String::from_utf8(out).unwrap(), at.to_string());
-        }
-
-        /// The `csv` crate writes the same bytes and reads the same text.
-        #[test]
-        fn text_is_quoted_as_rfc_4180_requires(cells in prop::collection::vec("[a-c=;',\"\r\n\t ü-]{0,6}", 2..5)) {
-            let mut out = Vec::new();
-            for (index, text) in cells.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                Cell::new(&mut out, CellFormat { raw: true, ..CellFormat::default() }).text(text);
-            }
-            out.extend_from_slice(b"\r\n");
-            let mut expected = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-            expected.write_record(&cells).unwrap();
-            prop_assert_eq!(&out, &expected.into_inner().unwrap());
-            let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(out.as_slice());
-            let record = reader.records().next().unwrap().unwrap();
-            prop_assert_eq!(record.iter().collect::<Vec<_>>(), cells);
-        }
-
-        /// No cell is a formula, whatever the separator and whether the reader knows quotes. The documented way back
-        /// gives the original text.
-        #[test]
-        fn escaped_text_has_no_formula_and_can_be_restored(original in "[=+@\t\r\n＝'\",;| ab-]{0,8}") {
-            let line = text(&original, false);
-            let file = format!("x,{line}\r\n");
-            let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(file.as_bytes());
-            let cell = reader.records().next().unwrap().unwrap()[1].to_owned();
-            for part in line.split([',', ';', '\t', '\r', '\n', '"', '|']).chain([cell.as_str()]) {
-                let begins_formula = part.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
-                prop_assert!(!begins_formula, "{part} in {line}");
-            }
-            prop_assert_eq!(restore(&cell), original);
-        }
-    }
-
-    /// The way back as the specification describes it.
-    fn restore(cell: &str) -> String {
-        let rest = cell.strip_prefix('\'');
-        let cell = match rest {
-            Some(rest) if rest.trim_start_matches('\'').starts_with(['\t', '\r', '\n']) => rest,
-            _ => cell,
-        };
-        let mut restored = String::new();
-        for character in cell.chars() {
-            if "=+-@＝＋－＠".contains(character) && restored.ends_with('\'') {
-                restored.pop();
-            }
-            restored.push(character);
-        }
-        restored
-    }
-}
+mod tests;

@@ -85,11 +85,11 @@ pub type FromContent = fn(&ContentDetails, &mut Cell<'_>);
 /// Writes a cell from a verb.
 pub type FromVerb = fn(&VerbDetails, &mut Cell<'_>);
 /// Writes a cell from the fields that every row has.
-pub type FromBriefRow = fn(BriefRow<'_>, &mut Cell<'_>);
+pub type FromBriefRow = fn(&BriefRow, &mut Cell<'_>);
 /// Writes a cell from any field of the row.
 pub type FromRow = fn(&Row, &mut Cell<'_>);
 /// Writes a cell from the fields that every row has, and returns whether they contain a value.
-pub type TryFromBriefRow = fn(BriefRow<'_>, &mut Cell<'_>) -> bool;
+pub type TryFromBriefRow = fn(&BriefRow, &mut Cell<'_>) -> bool;
 /// Writes a cell from any field of the row, and returns whether the row contains a value.
 pub type TryFromRow = fn(&Row, &mut Cell<'_>) -> bool;
 
@@ -322,8 +322,8 @@ fn team_ids(person: &PersonDetails, cell: &mut Cell<'_>) {
 }
 
 /// Writes the label of the action. An action that is `other` has no label.
-fn action(row: BriefRow<'_>, cell: &mut Cell<'_>) -> bool {
-    let action = row.action();
+fn action(row: &BriefRow, cell: &mut Cell<'_>) -> bool {
+    let action = row.action;
     if action == Action::Other {
         return false;
     }
@@ -379,28 +379,28 @@ fn content_format(content: &ContentDetails, cell: &mut Cell<'_>) {
     }
 }
 
-fn happened_at(row: BriefRow<'_>, cell: &mut Cell<'_>) {
-    cell.time(Some(row.happened_at()));
+fn happened_at(row: &BriefRow, cell: &mut Cell<'_>) {
+    cell.time(Some(row.happened_at));
 }
 
-fn completed(row: BriefRow<'_>, cell: &mut Cell<'_>) {
-    cell.yes_or_no(row.completed());
+fn completed(row: &BriefRow, cell: &mut Cell<'_>) {
+    cell.yes_or_no(row.completed);
 }
 
-fn expired_at(row: BriefRow<'_>, cell: &mut Cell<'_>) {
-    cell.time(row.expired_at());
+fn expired_at(row: &BriefRow, cell: &mut Cell<'_>) {
+    cell.time(row.expired_at);
 }
 
-fn score(row: BriefRow<'_>, cell: &mut Cell<'_>) {
-    cell.percent(row.percent());
+fn score(row: &BriefRow, cell: &mut Cell<'_>) {
+    cell.percent(row.percent);
 }
 
-fn score_number(row: BriefRow<'_>, cell: &mut Cell<'_>) {
-    cell.percent_number(row.percent());
+fn score_number(row: &BriefRow, cell: &mut Cell<'_>) {
+    cell.percent_number(row.percent);
 }
 
-fn seconds(row: BriefRow<'_>, cell: &mut Cell<'_>) {
-    cell.number(row.seconds());
+fn seconds(row: &BriefRow, cell: &mut Cell<'_>) {
+    cell.number(row.seconds);
 }
 
 fn activity_id(row: &Row, cell: &mut Cell<'_>) {
@@ -433,18 +433,18 @@ fn time_limit_exceeded(row: &Row, cell: &mut Cell<'_>) {
     }
 }
 
-fn result(row: BriefRow<'_>, cell: &mut Cell<'_>) {
-    cell.grade(row.success());
+fn result(row: &BriefRow, cell: &mut Cell<'_>) {
+    cell.grade(row.success);
 }
 
-fn total_time(row: BriefRow<'_>, cell: &mut Cell<'_>) {
-    if let Some(seconds) = row.seconds() {
-        cell.text(&cell.language().duration(seconds));
+fn total_time(row: &BriefRow, cell: &mut Cell<'_>) {
+    if let Some(seconds) = row.seconds {
+        cell.duration(seconds);
     }
 }
 
-fn certificate_expires_at(row: BriefRow<'_>, cell: &mut Cell<'_>) {
-    cell.time(row.certificate_expires_at());
+fn certificate_expires_at(row: &BriefRow, cell: &mut Cell<'_>) {
+    cell.time(row.certificate_expires_at);
 }
 
 fn certificate_name(row: &Row, cell: &mut Cell<'_>) {

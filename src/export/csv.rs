@@ -5,8 +5,8 @@
 //! copy. `RenderedCells` holds the rendered segments, up to a limit of memory. Only the requested columns are rendered.
 
 use crate::base::ids::OrgId;
-use crate::log::{ContentDetails, PersonDetails, Row, VerbDetails};
-use crate::store::{BriefRow, Store, StoreError};
+use crate::log::{ContentDetails, PersonDetails, VerbDetails};
+use crate::store::{FileRow, Store, StoreError};
 use crate::texts::Language;
 
 use super::cell::{Cell, CellFormat};
@@ -15,7 +15,7 @@ use super::columns::{
     TryFromBriefRow, TryFromRow,
 };
 use super::headings::CustomField;
-use super::rendered::{HeapBytes, Render, RenderedCells};
+use super::rendered::{HeapBytes, Render, RenderedCells, whole_row};
 use super::{ExportError, WriteLines};
 
 /// The byte order mark. Excel needs it to recognise UTF-8.
@@ -69,7 +69,7 @@ impl Lines {
 }
 
 impl WriteLines for Lines {
-    type Item = Row;
+    type Item = FileRow;
 
     fn write_heading(&mut self, out: &mut Vec<u8>) {
         if self.options.bom {
@@ -78,7 +78,7 @@ impl WriteLines for Lines {
         self.layout.write_heading(out);
     }
 
-    async fn load(&mut self, rows: &[Row]) -> Result<(), ExportError> {
+    async fn load(&mut self, rows: &[FileRow]) -> Result<(), ExportError> {
         let (store, organisation) = (&self.store, &self.organisation);
         self.rendered
             .load(store, organisation, rows, &self.layout)
@@ -86,7 +86,7 @@ impl WriteLines for Lines {
         Ok(())
     }
 
-    fn write_line(&mut self, row: &Row, out: &mut Vec<u8>) -> Result<(), ExportError> {
+    fn write_line(&mut self, row: &FileRow, out: &mut Vec<u8>) -> Result<(), ExportError> {
         Ok(self.layout.write_line(row, &self.rendered, out)?)
     }
 }
@@ -188,11 +188,11 @@ impl Layout {
 
     fn write_line(
         &self,
-        row: &Row,
+        row: &FileRow,
         rendered: &RenderedCells<RenderedSegments>,
         out: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
-        let (person, content, verb) = rendered.cells_of_row(row, &self.no_content)?;
+        let (person, content, verb) = rendered.cells_of_row(&row.brief, &self.no_content)?;
         for (index, part) in self.parts.iter().enumerate() {
             if index > 0 {
                 out.push(b',');
@@ -201,15 +201,15 @@ impl Layout {
                 LinePart::Person(index) => out.extend_from_slice(person.segment(index)),
                 LinePart::Content(index) => out.extend_from_slice(content.segment(index)),
                 LinePart::Verb(index) => out.extend_from_slice(verb.segment(index)),
-                LinePart::BriefRow(from) => from(BriefRow::new(row), &mut Cell::new(out, self.format)),
-                LinePart::WholeRow(from) => from(row, &mut Cell::new(out, self.format)),
+                LinePart::BriefRow(from) => from(&row.brief, &mut Cell::new(out, self.format)),
+                LinePart::WholeRow(from) => from(whole_row(row)?, &mut Cell::new(out, self.format)),
                 LinePart::RowOrContent(from, index) => {
-                    if !from(row, &mut Cell::new(out, self.format)) {
+                    if !from(whole_row(row)?, &mut Cell::new(out, self.format)) {
                         out.extend_from_slice(content.segment(index));
                     }
                 }
                 LinePart::RowOrVerb(from, index) => {
-                    if !from(BriefRow::new(row), &mut Cell::new(out, self.format)) {
+                    if !from(&row.brief, &mut Cell::new(out, self.format)) {
                         out.extend_from_slice(verb.segment(index));
                     }
                 }
@@ -263,13 +263,13 @@ fn add_cell<F>(segments: &mut Vec<Vec<F>>, extend: bool, cell: F) -> Option<usiz
 #[derive(Debug, Default)]
 struct RenderedSegments {
     bytes: Box<[u8]>,
-    ends: Box<[usize]>,
+    ends: Box<[u32]>,
 }
 
 impl RenderedSegments {
     fn segment(&self, index: usize) -> &[u8] {
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
-        &self.bytes[start..self.ends[index]]
+        &self.bytes[start as usize..self.ends[index] as usize]
     }
 }
 
@@ -294,7 +294,7 @@ fn render_segments<F>(
             }
             write(from, &mut Cell::new(&mut bytes, format));
         }
-        ends.push(bytes.len());
+        ends.push(bytes.len() as u32); // texts have far smaller limits
     }
     RenderedSegments {
         bytes: bytes.into(),

@@ -1,53 +1,41 @@
 //! Row groups of Parquet, with the columns of the CSV and the types of their values.
 //!
-//! Rows are collected in batches of columns, batches are encoded into a row group, and a row group is written when it
-//! reaches `GROUP_ROWS` or `GROUP_BYTES`. So the memory of an export is that of one row group and of the cached cells.
-//! The mark with which a file begins is sent with the first rows. The footer, without which a file is unreadable, is written at the end.
+//! Rows are collected in batches of columns, batches are encoded into a row group, and a row group is written when it is
+//! large enough (`groups`). So the memory of an export is that of one row group and of the cached cells. The texts of
+//! persons, contents and verbs are numbers in the rows (`coded`). The mark with which a file begins is sent with the first
+//! rows. The footer, without which a file is unreadable, is written at the end.
 
+mod coded;
 mod column;
+mod groups;
 
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{Field, Schema, SchemaRef};
-use parquet::arrow::ArrowWriter;
-use parquet::basic::Compression;
-use parquet::file::properties::WriterProperties;
-
-use self::column::ColumnBuilder;
+use self::coded::TextTable;
+use self::column::parse_day;
+use self::groups::{FileColumn, RowGroups};
 use crate::base::ids::OrgId;
-use crate::log::{ContentDetails, PersonDetails, Row, VerbDetails};
-use crate::store::{BriefRow, Store, StoreError};
+use crate::log::{ContentDetails, PersonDetails, VerbDetails};
+use crate::store::{FileRow, Store, StoreError};
 use crate::texts::Language;
 
 use super::cell::{Cell, Value};
 use super::columns::{self, ColumnSet, FromContent, FromPerson, FromVerb, Source, ValueType};
 use super::headings::CustomField;
-use super::rendered::{HeapBytes, Render, RenderedCells};
+use super::rendered::{HeapBytes, Render, RenderedCells, whole_row};
 use super::{ExportError, WriteLines};
 
-/// The maximum number of rows of a row group. Readers divide their work by row groups.
-const GROUP_ROWS: usize = 64 * 1024;
-/// A row group with this number of encoded bytes is written.
-const GROUP_BYTES: usize = 8 * 1024 * 1024;
-/// The maximum number of rows of a batch.
-const BATCH_ROWS: usize = 1024;
-/// A batch with this number of bytes of texts is encoded.
-const BATCH_BYTES: usize = 2 * 1024 * 1024;
-/// A dictionary of a column with this number of bytes ends.
-const DICTIONARY_BYTES: usize = 128 * 1024;
+/// The maximum number of bytes of the texts that rows refer to by their numbers. Beyond it, all begin anew.
+const TEXTS_BYTES: usize = 16 * 1024 * 1024;
 
 /// Writes rows as row groups.
 pub struct Rows {
     store: Store,
     organisation: OrgId,
     layout: Layout,
-    rendered: RenderedCells<Vec<Value>>,
-    batch: Batch,
-    file: ArrowWriter<Vec<u8>>,
-    /// The mark with which a file begins.
-    heading: Vec<u8>,
+    rendered: RenderedCells<Box<[Shared]>>,
+    groups: RowGroups,
 }
 
 impl Rows {
@@ -63,58 +51,45 @@ impl Rows {
         language: Language,
         fields: Vec<String>,
     ) -> Result<Self, ExportError> {
-        let (layout, batch) = Layout::new(columns, language, fields);
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::SNAPPY)
-            .set_dictionary_page_size_limit(DICTIONARY_BYTES)
-            .set_data_page_size_limit(DICTIONARY_BYTES)
-            .set_max_row_group_row_count(Some(GROUP_ROWS))
-            .set_created_by(concat!("rollbook ", env!("CARGO_PKG_VERSION")).to_owned())
-            .build();
-        let mut file = ArrowWriter::try_new(Vec::new(), batch.schema.clone(), Some(properties))?;
-        let mut heading = Vec::new();
-        move_bytes(&mut file, &mut heading)?;
+        let (layout, columns) = Layout::new(columns, language, fields);
         Ok(Self {
             store: store.clone(),
             organisation: organisation.clone(),
             layout,
             rendered: RenderedCells::default(),
-            file,
-            heading,
-            batch,
+            groups: RowGroups::new(columns)?,
         })
     }
 
-    /// Encodes the batch, and moves the bytes of complete row groups to `out`.
-    fn encode_batch(&mut self, out: &mut Vec<u8>) -> Result<(), ExportError> {
-        let batch = self.batch.take()?;
-        self.file.write(&batch)?;
-        if self.file.in_progress_size() >= GROUP_BYTES {
-            self.file.flush()?;
+    /// Writes the row group and forgets all texts, if they are too many.
+    fn limit_texts(&mut self) -> Result<(), ExportError> {
+        let mut tables = self.layout.tables();
+        if tables.iter().map(TextTable::bytes).sum::<usize>() < TEXTS_BYTES {
+            return Ok(());
         }
-        move_bytes(&mut self.file, out)
+        self.groups.write_group(&tables)?;
+        for table in tables.iter_mut() {
+            *table = TextTable::default();
+        }
+        drop(tables);
+        self.rendered = RenderedCells::default();
+        Ok(())
     }
 }
 
-/// Moves the bytes that the file has written to `out`.
-fn move_bytes(file: &mut ArrowWriter<Vec<u8>>, out: &mut Vec<u8>) -> Result<(), ExportError> {
-    file.sync()
-        .map_err(|error| ExportError::Parquet(error.to_string()))?;
-    out.append(file.inner_mut());
-    Ok(())
-}
-
 impl WriteLines for Rows {
-    type Item = Row;
+    type Item = FileRow;
 
     /// A row group can take long, and a client waits for the first byte.
     const SENDS_HEADING_EARLY: bool = true;
 
     fn write_heading(&mut self, out: &mut Vec<u8>) {
-        out.append(&mut self.heading);
+        // Moving bytes in memory does not fail. If it did, the next move would fail, too.
+        let _ = self.groups.move_bytes(out);
     }
 
-    async fn load(&mut self, rows: &[Row]) -> Result<(), ExportError> {
+    async fn load(&mut self, rows: &[FileRow]) -> Result<(), ExportError> {
+        self.limit_texts()?;
         let (store, organisation) = (&self.store, &self.organisation);
         self.rendered
             .load(store, organisation, rows, &self.layout)
@@ -122,49 +97,17 @@ impl WriteLines for Rows {
         Ok(())
     }
 
-    fn write_line(&mut self, row: &Row, out: &mut Vec<u8>) -> Result<(), ExportError> {
-        self.layout.add_row(row, &self.rendered, &mut self.batch)?;
-        if self.batch.is_full() {
-            self.encode_batch(out)?;
+    fn write_line(&mut self, row: &FileRow, out: &mut Vec<u8>) -> Result<(), ExportError> {
+        if self.layout.add_row(row, &self.rendered, &mut self.groups)? {
+            self.groups.encode_batch(&self.layout.tables())?;
+            self.groups.move_bytes(out)?;
         }
         Ok(())
     }
 
     fn write_end(&mut self, out: &mut Vec<u8>) -> Result<(), ExportError> {
-        if self.batch.rows > 0 {
-            self.encode_batch(out)?;
-        }
-        self.file.finish()?;
-        move_bytes(&mut self.file, out)
-    }
-}
-
-/// The rows that are not encoded yet, as columns.
-struct Batch {
-    schema: SchemaRef,
-    columns: Vec<ColumnBuilder>,
-    rows: usize,
-    text_bytes: usize,
-}
-
-impl Batch {
-    fn is_full(&self) -> bool {
-        self.rows >= BATCH_ROWS || self.text_bytes >= BATCH_BYTES
-    }
-
-    fn append(&mut self, index: usize, value: &Value) -> Result<(), StoreError> {
-        let column = self.columns.get_mut(index);
-        let column = column.ok_or(StoreError::Invariant("a part of a row without its column"))?;
-        self.text_bytes += value.heap_bytes();
-        column.append(value)
-    }
-
-    /// Takes the rows out of the batch.
-    fn take(&mut self) -> Result<RecordBatch, ExportError> {
-        (self.rows, self.text_bytes) = (0, 0);
-        let arrays: Vec<ArrayRef> = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
-        RecordBatch::try_new(self.schema.clone(), arrays)
-            .map_err(|error| ExportError::Parquet(error.to_string()))
+        self.groups.finish(&self.layout.tables())?;
+        self.groups.move_bytes(out)
     }
 }
 
@@ -173,11 +116,13 @@ impl Batch {
 struct Layout {
     language: Language,
     columns: Vec<Part>,
-    person_cells: Vec<PersonCell>,
-    content_cells: Vec<FromContent>,
-    verb_cells: Vec<FromVerb>,
+    person_cells: Vec<SharedCell<PersonCell>>,
+    content_cells: Vec<SharedCell<FromContent>>,
+    verb_cells: Vec<SharedCell<FromVerb>>,
     /// The cells of a row without content. All are empty.
-    no_content: Vec<Value>,
+    no_content: Box<[Shared]>,
+    /// The texts of coded columns. The lock is never waited for: one task renders cells and adds rows.
+    tables: Mutex<Vec<TextTable>>,
 }
 
 /// The source of a column: the index of a rendered cell, or the row.
@@ -198,71 +143,126 @@ enum PersonCell {
     CustomField(String),
 }
 
-/// Adds a cell and returns its index.
-fn add<F>(cells: &mut Vec<F>, cell: F) -> usize {
-    cells.push(cell);
-    cells.len() - 1
+/// A cell that is rendered once for each person, content or verb.
+struct SharedCell<F> {
+    from: F,
+    kind: Kind,
+}
+
+/// What a rendered cell is.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// The number of a text in this table.
+    Coded(usize),
+    /// The number of a day.
+    Day,
+    Plain,
+}
+
+/// A rendered cell.
+enum Shared {
+    Empty,
+    /// The number of a text in the table of its column.
+    Text(u32),
+    Value(Box<Value>),
 }
 
 impl Layout {
-    fn new(set: ColumnSet, language: Language, fields: Vec<String>) -> (Self, Batch) {
+    fn new(set: ColumnSet, language: Language, fields: Vec<String>) -> (Self, Vec<FileColumn>) {
         let mut layout = Self {
             language,
             columns: Vec::new(),
             person_cells: Vec::new(),
             content_cells: Vec::new(),
             verb_cells: Vec::new(),
-            no_content: Vec::new(),
+            no_content: Box::default(),
+            tables: Mutex::default(),
         };
-        let mut types = Vec::new();
+        let mut file = Vec::new();
         for column in columns::columns(set) {
-            let heading = language.heading(column.heading);
-            types.push((heading.to_owned(), column.value_type));
-            let part = layout.part(column.source);
+            let heading = language.heading(column.heading).to_owned();
+            let (part, table) = layout.part(column.source, column.value_type);
             layout.columns.push(part);
+            file.push(FileColumn {
+                heading,
+                value_type: column.value_type,
+                table,
+            });
         }
         for field in CustomField::from_names(fields, language) {
-            types.push((field.heading, ValueType::Text));
-            let index = add(&mut layout.person_cells, PersonCell::CustomField(field.name));
+            let (kind, table) = layout.shared_kind(ValueType::Text);
+            let from = PersonCell::CustomField(field.name);
+            let index = add(&mut layout.person_cells, SharedCell { from, kind });
             layout.columns.push(Part::Person(index));
+            file.push(FileColumn {
+                heading: field.heading,
+                value_type: ValueType::Text,
+                table,
+            });
         }
-        layout.no_content = vec![Value::Empty; layout.content_cells.len()];
-        let builders: Vec<ColumnBuilder> = types.iter().map(|(_, kind)| ColumnBuilder::new(*kind)).collect();
-        let fields = types.into_iter().zip(&builders);
-        let fields: Vec<Field> = fields
-            .map(|((heading, _), builder)| Field::new(heading, builder.data_type(), true))
-            .collect();
-        let batch = Batch {
-            schema: Arc::new(Schema::new(fields)),
-            columns: builders,
-            rows: 0,
-            text_bytes: 0,
-        };
-        (layout, batch)
+        layout.no_content = layout.content_cells.iter().map(|_| Shared::Empty).collect();
+        (layout, file)
     }
 
-    fn part(&mut self, source: Source) -> Part {
-        match source {
-            Source::Person(from) => Part::Person(add(&mut self.person_cells, PersonCell::Column(from))),
-            Source::Content(from) => Part::Content(add(&mut self.content_cells, from)),
-            Source::Verb(from) => Part::Verb(add(&mut self.verb_cells, from)),
-            Source::BriefRow(from) => Part::BriefRow(from),
-            Source::WholeRow(from) => Part::WholeRow(from),
-            Source::RowOrContent(row, content) => {
-                Part::RowOrContent(row, add(&mut self.content_cells, content))
+    /// The kind of cells of a column that are the same in all rows of a person, content or verb, and the table of a coded
+    /// one.
+    fn shared_kind(&self, value_type: ValueType) -> (Kind, Option<usize>) {
+        match value_type {
+            ValueType::Text => {
+                let table = add(&mut self.tables(), TextTable::default());
+                (Kind::Coded(table), Some(table))
             }
-            Source::RowOrVerb(row, verb) => Part::RowOrVerb(row, add(&mut self.verb_cells, verb)),
+            ValueType::Day => (Kind::Day, None),
+            _ => (Kind::Plain, None),
         }
     }
 
+    /// The source of a column, and its table if it is coded.
+    fn part(&mut self, source: Source, value_type: ValueType) -> (Part, Option<usize>) {
+        let plain = Kind::Plain;
+        match source {
+            Source::Person(from) => {
+                let (kind, table) = self.shared_kind(value_type);
+                let from = PersonCell::Column(from);
+                let index = add(&mut self.person_cells, SharedCell { from, kind });
+                (Part::Person(index), table)
+            }
+            Source::Content(from) => {
+                let (kind, table) = self.shared_kind(value_type);
+                let index = add(&mut self.content_cells, SharedCell { from, kind });
+                (Part::Content(index), table)
+            }
+            Source::Verb(from) => {
+                let (kind, table) = self.shared_kind(value_type);
+                let index = add(&mut self.verb_cells, SharedCell { from, kind });
+                (Part::Verb(index), table)
+            }
+            Source::BriefRow(from) => (Part::BriefRow(from), None),
+            Source::WholeRow(from) => (Part::WholeRow(from), None),
+            Source::RowOrContent(row, from) => {
+                let index = add(&mut self.content_cells, SharedCell { from, kind: plain });
+                (Part::RowOrContent(row, index), None)
+            }
+            Source::RowOrVerb(row, from) => {
+                let index = add(&mut self.verb_cells, SharedCell { from, kind: plain });
+                (Part::RowOrVerb(row, index), None)
+            }
+        }
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Vec<TextTable>> {
+        // No code panics while it holds the lock.
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a row. Returns whether the batch is full.
     fn add_row(
         &self,
-        row: &Row,
-        rendered: &RenderedCells<Vec<Value>>,
-        batch: &mut Batch,
-    ) -> Result<(), StoreError> {
-        let (person, content, verb) = rendered.cells_of_row(row, &self.no_content)?;
-        let brief = BriefRow::new(row);
+        row: &FileRow,
+        rendered: &RenderedCells<Box<[Shared]>>,
+        groups: &mut RowGroups,
+    ) -> Result<bool, StoreError> {
+        let (person, content, verb) = rendered.cells_of_row(&row.brief, &self.no_content)?;
         for (index, part) in self.columns.iter().enumerate() {
             let mut value = Value::Empty;
             let cell = &mut Cell::typed(&mut value, self.language);
@@ -271,72 +271,80 @@ impl Layout {
                 Part::Content(cell) => content.get(cell),
                 Part::Verb(cell) => verb.get(cell),
                 Part::BriefRow(from) => {
-                    from(brief, cell);
+                    from(&row.brief, cell);
                     None
                 }
                 Part::WholeRow(from) => {
-                    from(row, cell);
+                    from(whole_row(row)?, cell);
                     None
                 }
-                Part::RowOrContent(from, other) if !from(row, cell) => content.get(other),
-                Part::RowOrVerb(from, other) if !from(brief, cell) => verb.get(other),
+                Part::RowOrContent(from, other) if !from(whole_row(row)?, cell) => content.get(other),
+                Part::RowOrVerb(from, other) if !from(&row.brief, cell) => verb.get(other),
                 Part::RowOrContent(..) | Part::RowOrVerb(..) => None,
             };
-            batch.append(index, shared.unwrap_or(&value))?;
+            match shared {
+                Some(Shared::Text(text)) => groups.append_text(index, *text)?,
+                Some(Shared::Value(value)) => groups.append(index, value)?,
+                Some(Shared::Empty) | None => groups.append(index, &value)?,
+            }
         }
-        batch.rows += 1;
-        Ok(())
+        Ok(groups.end_row())
+    }
+
+    fn render<F>(&self, cells: &[SharedCell<F>], write: impl Fn(&F, &mut Cell<'_>)) -> Box<[Shared]> {
+        let mut tables = self.tables();
+        let shared = cells.iter().map(|SharedCell { from, kind }| {
+            let mut value = Value::Empty;
+            write(from, &mut Cell::typed(&mut value, self.language));
+            match (*kind, value) {
+                (_, Value::Empty) => Shared::Empty,
+                (Kind::Coded(table), Value::Text(text)) => match tables.get_mut(table) {
+                    Some(table) => Shared::Text(table.number(&text)),
+                    None => Shared::Empty,
+                },
+                (Kind::Day, Value::Text(text)) => match parse_day(&text) {
+                    Some(day) => Shared::Value(Box::new(Value::Integer(day.into()))),
+                    None => Shared::Empty,
+                },
+                (_, value) => Shared::Value(Box::new(value)),
+            }
+        });
+        shared.collect()
     }
 }
 
-impl Render for Layout {
-    type Cells = Vec<Value>;
+/// Adds an element and returns its index.
+fn add<T>(list: &mut Vec<T>, element: T) -> usize {
+    list.push(element);
+    list.len() - 1
+}
 
-    fn render_person(&self, person: &PersonDetails) -> Vec<Value> {
-        render(&self.person_cells, self.language, |from, cell| match from {
+impl Render for Layout {
+    type Cells = Box<[Shared]>;
+
+    fn render_person(&self, person: &PersonDetails) -> Box<[Shared]> {
+        self.render(&self.person_cells, |from, cell| match from {
             PersonCell::Column(from) => from(person, cell),
             PersonCell::CustomField(field) => columns::write_custom_field(person, field, cell),
         })
     }
 
-    fn render_content(&self, content: &ContentDetails) -> Vec<Value> {
-        render(&self.content_cells, self.language, |from, cell| {
-            from(content, cell)
-        })
+    fn render_content(&self, content: &ContentDetails) -> Box<[Shared]> {
+        self.render(&self.content_cells, |from, cell| from(content, cell))
     }
 
-    fn render_verb(&self, verb: &VerbDetails) -> Vec<Value> {
-        render(&self.verb_cells, self.language, |from, cell| from(verb, cell))
+    fn render_verb(&self, verb: &VerbDetails) -> Box<[Shared]> {
+        self.render(&self.verb_cells, |from, cell| from(verb, cell))
     }
 }
 
-fn render<F>(cells: &[F], language: Language, write: impl Fn(&F, &mut Cell<'_>)) -> Vec<Value> {
-    let values = cells.iter().map(|from| {
-        let mut value = Value::Empty;
-        write(from, &mut Cell::typed(&mut value, language));
-        value
-    });
-    values.collect()
-}
-
-impl HeapBytes for Value {
+impl HeapBytes for Box<[Shared]> {
     fn heap_bytes(&self) -> usize {
-        match self {
-            Self::Text(text) => text.len(),
-            Self::List(texts) => texts
-                .iter()
-                .map(|text| text.len() + mem::size_of::<String>())
-                .sum(),
-            Self::Empty | Self::Boolean(_) | Self::Integer(_) | Self::Decimal(_) | Self::Time(_) => 0,
-        }
-    }
-}
-
-impl HeapBytes for Vec<Value> {
-    fn heap_bytes(&self) -> usize {
-        self.iter()
-            .map(|value| value.heap_bytes() + mem::size_of::<Value>())
-            .sum()
+        let cells = self.iter().map(|cell| match cell {
+            Shared::Value(value) => mem::size_of::<Value>() + value.text_bytes(),
+            Shared::Empty | Shared::Text(_) => 0,
+        });
+        mem::size_of_val::<[Shared]>(self) + cells.sum::<usize>()
     }
 }
 

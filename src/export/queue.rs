@@ -2,7 +2,8 @@
 //!
 //! A few blocks wait in memory. If a client reads more slowly than the database, later blocks go to a spool file, so that
 //! the database is read to its end at full speed and its snapshot ends. All blocks in memory are older than those in the
-//! file.
+//! file. Without space for the file, the database waits for the client, up to a limit
+//! ([`ReadingRules::longest_wait`]).
 //!
 //! A watchdog ends the export of a client that reads too little or for too long ([`ReadingRules`]). It also frees what
 //! the export holds, because the connection of a client that reads nothing may stay open for longer.
@@ -18,7 +19,7 @@ use tokio::time::{Instant, timeout};
 
 use super::ExportError;
 use super::blocks::BLOCK_BYTES;
-use super::spool::{SpoolFile, SpoolShare};
+use super::spool::{Packed, Piece, SpoolFile, SpoolShare};
 use super::transfer::{ClientTerms, ReadingRules};
 
 /// The number of bytes that wait in memory before the writer waits: usually four blocks.
@@ -53,15 +54,17 @@ struct State {
 struct Spooled {
     file: Option<SpoolFile>,
     space: Option<SpoolShare>,
+    /// The end of the file.
     written: u64,
-    read: u64,
+    /// The blocks that the reader has not taken, the oldest first.
+    waiting: VecDeque<Piece>,
     /// Whether the file can't be written, for example because the disk is full. What is in it can still be read.
     is_broken: bool,
 }
 
 impl Spooled {
     fn waiting_bytes(&self) -> u64 {
-        self.written - self.read
+        self.waiting.iter().map(Piece::bytes).sum()
     }
 
     /// Stops writing to the file, and frees the space of a block that was not written.
@@ -139,7 +142,7 @@ pub(super) fn queue(sending: Box<dyn Any + Send>, client: Option<ClientTerms>) -
     }
     let writer = Writer {
         shared: Arc::clone(&shared),
-        patience: rules.map(|rules| rules.patience),
+        rules,
         waited: Duration::ZERO,
     };
     (writer, Reader(shared))
@@ -149,8 +152,9 @@ pub(super) fn queue(sending: Box<dyn Any + Send>, client: Option<ClientTerms>) -
 /// export.
 pub(super) struct Writer {
     shared: Arc<Shared>,
-    /// The total time to wait for the reader before the spool is used; `None` if there is no spool.
-    patience: Option<Duration>,
+    /// `None` for a reader in this process, which has no spool and is waited for without a limit.
+    rules: Option<ReadingRules>,
+    /// The total time for which the database has waited for the reader.
     waited: Duration,
 }
 
@@ -158,7 +162,7 @@ pub(super) struct Writer {
 enum Next {
     Stop,
     Sent,
-    Spool(Vec<u8>, u64, Option<SpoolFile>),
+    Spool(Vec<u8>),
     /// The reader has taken all of the file, so the file is used again from its start.
     Rewind(Vec<u8>, SpoolFile),
     Wait(Vec<u8>, Option<Duration>),
@@ -171,8 +175,11 @@ impl Writer {
             match self.place(block) {
                 Next::Stop => return false,
                 Next::Sent => return true,
-                Next::Spool(unwritten, start, file) => match self.spool(unwritten, start, file).await {
-                    Some(unwritten) => block = unwritten,
+                Next::Spool(unwritten) => match self.spool(unwritten).await {
+                    Some(unwritten) => {
+                        block = unwritten;
+                        self.wait(Some(LOOK_FOR_SPACE)).await;
+                    }
                     None => return true,
                 },
                 Next::Rewind(waiting, file) => {
@@ -221,7 +228,7 @@ impl Writer {
         if state.is_closed() {
             return Next::Stop;
         }
-        let spool_is_empty = state.spool.waiting_bytes() == 0;
+        let spool_is_empty = state.spool.waiting.is_empty();
         if spool_is_empty && state.spool.is_broken {
             (state.spool.file, state.spool.space) = (None, None);
         }
@@ -231,24 +238,25 @@ impl Writer {
             self.shared.readable.notify_one();
             return Next::Sent;
         }
-        let Some(patience) = self.patience else {
+        let Some(rules) = self.rules else {
             return Next::Wait(block, None);
         };
-        if self.waited < patience {
-            return Next::Wait(block, Some(patience - self.waited));
+        if self.waited < rules.patience {
+            return Next::Wait(block, Some(rules.patience - self.waited));
+        }
+        if self.waited >= rules.patience + rules.longest_wait {
+            state.fail(ExportError::NoSpace(rules.longest_wait));
+            drop(state);
+            self.shared.readable.notify_one();
+            return Next::Stop;
         }
         let spool = &mut state.spool;
         if spool.is_broken {
-            return Next::Wait(block, None);
+            return Next::Wait(block, Some(LOOK_FOR_SPACE));
         }
-        if let (true, 1.., Some(file)) = (spool_is_empty, spool.written, &spool.file) {
-            return Next::Rewind(block, file.clone());
-        }
-        let space = spool.space.as_mut();
-        if space.is_some_and(|space| space.reserve(block.len() as u64)) {
-            Next::Spool(block, spool.written, spool.file.clone())
-        } else {
-            Next::Wait(block, Some(LOOK_FOR_SPACE))
+        match &spool.file {
+            Some(file) if spool_is_empty && spool.written > 0 => Next::Rewind(block, file.clone()),
+            _ => Next::Spool(block),
         }
     }
 
@@ -263,11 +271,21 @@ impl Writer {
         self.waited += began.elapsed();
     }
 
-    /// Writes the block to the file. Returns it if the file can't be written: the database then waits for the client.
-    async fn spool(&self, block: Vec<u8>, start: u64, file: Option<SpoolFile>) -> Option<Vec<u8>> {
-        let length = block.len() as u64;
-        let block = Arc::new(block);
-        let outcome = write_to_file(file, start, &block).await;
+    /// Writes the block to the file. Returns it if there is no space, or if the file can't be written.
+    async fn spool(&self, block: Vec<u8>) -> Option<Vec<u8>> {
+        let packed = Packed::new(&block);
+        let length = packed.length();
+        let (start, file) = {
+            let mut state = self.shared.lock();
+            let spool = &mut state.spool;
+            let space = spool.space.as_mut();
+            if !space.is_some_and(|space| space.reserve(length)) {
+                return Some(block);
+            }
+            (spool.written, spool.file.clone())
+        };
+        let piece = packed.piece(start);
+        let outcome = write_to_file(file, start, packed).await;
         let mut state = self.shared.lock();
         match outcome {
             // The watchdog or the reader may have ended the export meanwhile.
@@ -275,6 +293,7 @@ impl Writer {
             Ok(file) => {
                 state.spool.file = Some(file);
                 state.spool.written = start + length;
+                state.spool.waiting.push_back(piece);
                 drop(state);
                 self.shared.readable.notify_one();
                 None
@@ -282,7 +301,7 @@ impl Writer {
             Err(error) => {
                 state.spool.break_off(length, &error);
                 drop(state);
-                Some(Arc::unwrap_or_clone(block))
+                Some(block)
             }
         }
     }
@@ -296,7 +315,7 @@ impl Writer {
             state.spool.file = None;
             state.spool.break_off(0, &error);
         }
-        (state.spool.written, state.spool.read) = (0, 0);
+        state.spool.written = 0;
         if let Some(space) = &mut state.spool.space {
             space.release();
         }
@@ -304,12 +323,12 @@ impl Writer {
 }
 
 /// Writes the block to the file, or to a new one.
-async fn write_to_file(file: Option<SpoolFile>, start: u64, block: &Arc<Vec<u8>>) -> io::Result<SpoolFile> {
+async fn write_to_file(file: Option<SpoolFile>, start: u64, block: Packed) -> io::Result<SpoolFile> {
     let file = match file {
         Some(file) => file,
         None => SpoolFile::create().await?,
     };
-    file.write(start, Arc::clone(block)).await?;
+    file.write(start, block).await?;
     Ok(file)
 }
 
@@ -325,7 +344,7 @@ pub(super) struct Reader(Arc<Shared>);
 /// What the reader does next.
 enum Step {
     Block(Vec<u8>),
-    File(SpoolFile, u64, usize),
+    File(SpoolFile, Piece),
     End(Result<(), ExportError>),
     Wait,
 }
@@ -364,7 +383,7 @@ impl Reader {
                 Step::Block(block) => return Some(Ok(block)),
                 Step::End(end) => return end.err().map(Err),
                 Step::Wait => arrived.await,
-                Step::File(file, start, length) => match file.read(start, length).await {
+                Step::File(file, piece) => match file.read(piece).await {
                     Ok(block) => {
                         let mut state = self.0.lock();
                         // The watchdog may have ended the export meanwhile. After another error the blocks before it are
@@ -372,8 +391,8 @@ impl Reader {
                         if state.spool.file.is_none() {
                             continue;
                         }
-                        state.spool.read = start + length as u64;
-                        state.taken += length as u64;
+                        state.spool.waiting.pop_front();
+                        state.taken += piece.bytes();
                         drop(state);
                         self.0.writable.notify_one();
                         return Some(Ok(block));
@@ -399,9 +418,8 @@ impl Reader {
             return Step::Block(block);
         }
         let spool = &state.spool;
-        if let (Some(file), 1..) = (&spool.file, spool.waiting_bytes()) {
-            let length = spool.waiting_bytes().min(BLOCK_BYTES as u64) as usize; // at most a block
-            return Step::File(file.clone(), spool.read, length);
+        if let (Some(file), Some(piece)) = (&spool.file, spool.waiting.front()) {
+            return Step::File(file.clone(), *piece);
         }
         match state.end.take() {
             Some(end) => {

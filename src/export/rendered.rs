@@ -7,7 +7,7 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use crate::base::ids::OrgId;
 use crate::log::{ContentDetails, ContentKey, PersonDetails, PersonKey, Row, VerbDetails, VerbKey};
-use crate::store::{Store, StoreError};
+use crate::store::{BriefRow, FileRow, Store, StoreError};
 
 /// The maximum number of rendered bytes in the cache of persons and in the cache of contents. A cache that exceeds it
 /// is cleared.
@@ -53,10 +53,10 @@ impl<C: HeapBytes + Send + Sync> RenderedCells<C> {
         &mut self,
         store: &Store,
         organisation: &OrgId,
-        rows: &[Row],
+        rows: &[FileRow],
         renderer: &impl Render<Cells = C>,
     ) -> Result<(), StoreError> {
-        let persons = self.persons.missing_keys(rows.iter().map(|row| row.person));
+        let persons = self.persons.missing_keys(rows.iter().map(|row| row.brief.person));
         if !persons.is_empty() {
             for (key, details) in store.person_details(organisation, &persons).await? {
                 self.persons.insert(key, renderer.render_person(&details));
@@ -64,13 +64,13 @@ impl<C: HeapBytes + Send + Sync> RenderedCells<C> {
         }
         let contents = self
             .contents
-            .missing_keys(rows.iter().filter_map(|row| row.content));
+            .missing_keys(rows.iter().filter_map(|row| row.brief.content));
         if !contents.is_empty() {
             for (key, details) in store.content_details(organisation, &contents).await? {
                 self.contents.insert(key, renderer.render_content(&details));
             }
         }
-        let verbs = self.verbs.missing_keys(rows.iter().map(|row| row.verb));
+        let verbs = self.verbs.missing_keys(rows.iter().map(|row| row.brief.verb));
         if !verbs.is_empty() {
             for (key, details) in store.verb_details(organisation, &verbs).await? {
                 self.verbs.insert(key, renderer.render_verb(&details));
@@ -83,7 +83,7 @@ impl<C: HeapBytes + Send + Sync> RenderedCells<C> {
     /// content that cannot be read.
     pub(super) fn cells_of_row<'c>(
         &'c self,
-        row: &Row,
+        row: &BriefRow,
         no_content: &'c C,
     ) -> Result<(&'c C, &'c C, &'c C), StoreError> {
         let person = self
@@ -97,6 +97,12 @@ impl<C: HeapBytes + Send + Sync> RenderedCells<C> {
         let content = row.content.and_then(|key| self.contents.get(key));
         Ok((person, content.unwrap_or(no_content), verb))
     }
+}
+
+/// All fields of a row for columns that need them.
+pub(super) fn whole_row(row: &FileRow) -> Result<&Row, StoreError> {
+    let missing = StoreError::Invariant("a column needs a field that was not selected");
+    row.whole.as_deref().ok_or(missing)
 }
 
 /// A cache of rendered cells, limited by [`MAX_CACHED_BYTES`].

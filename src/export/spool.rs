@@ -109,6 +109,53 @@ impl Drop for SpoolShare {
     }
 }
 
+/// A block as it is written to the file: compressed, if that makes it smaller.
+pub(super) struct Packed {
+    bytes: Vec<u8>,
+    /// The number of bytes of the block before it was compressed.
+    plain: usize,
+}
+
+/// The place of a block in the file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece {
+    start: u64,
+    length: usize,
+    plain: usize,
+}
+
+impl Packed {
+    pub(super) fn new(block: &[u8]) -> Self {
+        let compressed = snap::raw::Encoder::new().compress_vec(block);
+        let smaller = compressed.ok().filter(|bytes| bytes.len() < block.len());
+        Self {
+            bytes: smaller.unwrap_or_else(|| block.to_vec()),
+            plain: block.len(),
+        }
+    }
+
+    /// The number of bytes in the file.
+    pub(super) fn length(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// The place of the block if it is written at `start`.
+    pub(super) fn piece(&self, start: u64) -> Piece {
+        Piece {
+            start,
+            length: self.bytes.len(),
+            plain: self.plain,
+        }
+    }
+}
+
+impl Piece {
+    /// The number of bytes of the block.
+    pub(super) fn bytes(&self) -> u64 {
+        self.plain as u64
+    }
+}
+
 /// A temporary file without a name. The system deletes it when the last clone is dropped, also after a crash.
 #[derive(Debug, Clone)]
 pub(super) struct SpoolFile(Arc<Mutex<File>>);
@@ -119,13 +166,13 @@ impl SpoolFile {
         Ok(Self(Arc::new(Mutex::new(file))))
     }
 
-    /// Writes the bytes at the end of the file, which is at `start`. After an error, none of them is on the disk.
-    pub(super) async fn write(&self, start: u64, bytes: Arc<Vec<u8>>) -> io::Result<()> {
+    /// Writes the block at the end of the file, which is at `start`. After an error, nothing of it is on the disk.
+    pub(super) async fn write(&self, start: u64, block: Packed) -> io::Result<()> {
         let file = self.clone();
         run_blocking(move || {
             let mut file = file.lock();
             file.seek(SeekFrom::Start(start))?;
-            file.write_all(&bytes).inspect_err(|_| {
+            file.write_all(&block.bytes).inspect_err(|_| {
                 let _ = file.set_len(start); // frees a part that was written
             })
         })
@@ -138,14 +185,21 @@ impl SpoolFile {
         run_blocking(move || file.lock().set_len(0)).await
     }
 
-    pub(super) async fn read(&self, start: u64, length: usize) -> io::Result<Vec<u8>> {
+    /// Reads the block at this place.
+    pub(super) async fn read(&self, piece: Piece) -> io::Result<Vec<u8>> {
         let file = self.clone();
         run_blocking(move || {
+            let mut bytes = vec![0; piece.length];
             let mut file = file.lock();
-            let mut bytes = vec![0; length];
-            file.seek(SeekFrom::Start(start))?;
+            file.seek(SeekFrom::Start(piece.start))?;
             file.read_exact(&mut bytes)?;
-            Ok(bytes)
+            drop(file);
+            if piece.length == piece.plain {
+                return Ok(bytes);
+            }
+            snap::raw::Decoder::new()
+                .decompress_vec(&bytes)
+                .map_err(io::Error::other)
         })
         .await
     }
@@ -213,12 +267,23 @@ mod tests {
     #[tokio::test]
     async fn file_returns_what_was_written() {
         let file = SpoolFile::create().await.unwrap();
-        file.write(0, Arc::new(b"abc".to_vec())).await.unwrap();
-        file.write(3, Arc::new(b"defg".to_vec())).await.unwrap();
-        assert_eq!(file.read(2, 3).await.unwrap(), b"cde");
-        assert!(file.read(5, 3).await.is_err());
+        let blocks = [b"abcdefg".to_vec(), vec![b'x'; 100_000], b"h".to_vec()];
+        let (mut pieces, mut end) = (Vec::new(), 0);
+        for block in &blocks {
+            let packed = Packed::new(block);
+            pieces.push(packed.piece(end));
+            let start = end;
+            end += packed.length();
+            file.write(start, packed).await.unwrap();
+        }
+        assert_eq!(file.length(), end);
+        assert!(end < 10_000, "the second block is compressed");
+        for (block, piece) in blocks.iter().zip(&pieces) {
+            assert_eq!(piece.bytes(), block.len() as u64);
+            assert!(file.read(*piece).await.unwrap() == *block);
+        }
         file.clear().await.unwrap();
         assert_eq!(file.length(), 0);
-        assert!(file.read(0, 1).await.is_err());
+        assert!(file.read(pieces[0]).await.is_err());
     }
 }

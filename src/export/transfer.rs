@@ -10,6 +10,8 @@ use super::spool::SpoolShare;
 pub struct ReadingRules {
     /// The total time that the database waits for the client. Later blocks go to a spool file.
     pub patience: Duration,
+    /// The total time that the database waits for the client if the spool file has no space or can't be written.
+    pub longest_wait: Duration,
     /// In each window in which data waits, the client must read [`ReadingRules::window_bytes`] or all that waits.
     pub window: Duration,
     /// The least number of bytes that a client must read in a window.

@@ -89,6 +89,7 @@ impl ExportLimit {
             )),
             rules: ReadingRules {
                 patience: PATIENCE,
+                longest_wait: limits.export_space_wait,
                 window: limits.export_window,
                 window_bytes: limits.export_window_bytes,
                 deadline: limits.export_deadline,

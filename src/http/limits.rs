@@ -82,6 +82,8 @@ pub struct Limits {
     pub waiting_feeds_per_caller: usize,
     /// Bytes of all temporary files of exports whose clients read slowly.
     pub export_spool_bytes: u64,
+    /// How long the database waits for the client of an export if these files have no space.
+    pub export_space_wait: Duration,
     /// The time in which the client of an export must read `export_window_bytes`.
     pub export_window: Duration,
     /// The least bytes of an export that a client must read in each window.
@@ -128,6 +130,7 @@ impl Default for Limits {
             waiting_feeds: 1024,
             waiting_feeds_per_caller: 16,
             export_spool_bytes: 4 * 1024 * 1024 * 1024,
+            export_space_wait: Duration::from_secs(60),
             export_window: Duration::from_secs(30),
             export_window_bytes: 64 * 1024,
             export_deadline: Duration::from_secs(3600),

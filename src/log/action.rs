@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, FromRepr, IntoStaticStr, VariantArray};
@@ -148,7 +149,19 @@ impl Action {
 
     /// The label for people. A row with [`Action::Other`] shows its verb's display instead.
     pub fn label_in(self, language: Language) -> &'static str {
-        &language.phrase(self.key()).label
+        /// The labels in each language by the codes of their actions. Almost every row of an export has one.
+        static LABELS: LazyLock<Vec<Vec<&str>>> = LazyLock::new(|| {
+            let most = Action::ALL.iter().map(|action| action.code()).max();
+            let label = |language: Language, code: i16| match Action::from_code(code) {
+                Some(action) => language.phrase(action.key()).label.as_str(),
+                None => "",
+            };
+            let codes = 0..=most.unwrap_or(0);
+            let labels = |language| codes.clone().map(|code| label(language, code)).collect();
+            Language::all().map(labels).collect()
+        });
+        let code = usize::try_from(self.code()).unwrap_or(0);
+        LABELS[language.index()].get(code).copied().unwrap_or_default()
     }
 
     /// The stored code.

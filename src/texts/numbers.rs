@@ -1,10 +1,12 @@
 //! Durations, dates and numbers as text. Machine-readable values are never written by these functions.
 
+use std::borrow::Cow;
+
 use chrono::{Datelike, NaiveDate};
 use fluent_bundle::FluentArgs;
 
-use super::Language;
 use super::bundle::Texts;
+use super::{Language, Piece, Template};
 
 /// The units of a duration in seconds, with the names of their messages. The largest is the first.
 const UNITS: [(i64, &str); 4] = [
@@ -17,16 +19,24 @@ const UNITS: [(i64, &str); 4] = [
 /// The number of texts of a unit that are prepared. No unit but the largest has a greater number.
 const PREPARED: i64 = 60;
 
-/// The prepared texts of each unit, such as `5 minutes`.
+/// The prepared texts of durations.
 #[derive(Debug, Default)]
-pub(super) struct Units([Vec<String>; 4]);
+pub(super) struct Units {
+    /// The texts of each unit, such as `5 minutes`.
+    one: [Vec<String>; 4],
+    /// The text of two units.
+    two: Template,
+}
 
 impl Units {
     pub(super) fn new(texts: &Texts) -> Self {
-        Self(UNITS.map(|(_, id)| {
-            let counts = 0..PREPARED;
-            counts.map(|count| format_unit(texts, id, count)).collect()
-        }))
+        Self {
+            one: UNITS.map(|(_, id)| {
+                let counts = 0..PREPARED;
+                counts.map(|count| format_unit(texts, id, count)).collect()
+            }),
+            two: texts.template("time-two-units").cloned().unwrap_or_default(),
+        }
     }
 }
 
@@ -40,9 +50,16 @@ impl Language {
     /// A duration in whole seconds as text: the largest unit and the next smaller one, without smaller units and without
     /// zeros (docs/specification.md#total-time). Zero and negative durations are `0 seconds`.
     pub fn duration(self, seconds: i64) -> String {
+        let mut text = String::new();
+        self.push_duration(seconds, |part| text.push_str(part));
+        text
+    }
+
+    /// [`Language::duration`] in parts, without a text of its own.
+    pub fn push_duration(self, seconds: i64, mut push: impl FnMut(&str)) {
         let largest = UNITS.iter().position(|(unit, _)| seconds >= *unit);
         let Some(largest) = largest else {
-            return self.unit(UNITS.len() - 1, 0);
+            return push(&self.unit(UNITS.len() - 1, 0));
         };
         let (unit, _) = UNITS[largest];
         let first = self.unit(largest, seconds / unit);
@@ -51,19 +68,30 @@ impl Language {
             None => 0,
         };
         if second == 0 {
-            return first;
+            return push(&first);
         }
         let second = self.unit(largest + 1, second);
-        let values = [("larger", first.as_str()), ("smaller", &second)];
-        self.template("time-two-units").fill(&values)
+        let two = &self.texts().units.two;
+        let two = if two.pieces().is_empty() {
+            &Self::ENGLISH.texts().units.two
+        } else {
+            two
+        };
+        for piece in two.pieces() {
+            match piece {
+                Piece::Text(text) => push(text),
+                Piece::Place(name) if name == "larger" => push(&first),
+                Piece::Place(_) => push(&second),
+            }
+        }
     }
 
-    fn unit(self, index: usize, count: i64) -> String {
+    fn unit(self, index: usize, count: i64) -> Cow<'static, str> {
         let texts = self.texts();
         let prepared = usize::try_from(count).ok();
-        match prepared.and_then(|count| texts.units.0[index].get(count)) {
-            Some(text) => text.clone(),
-            None => format_unit(texts, UNITS[index].1, count),
+        match prepared.and_then(|count| texts.units.one[index].get(count)) {
+            Some(text) => Cow::Borrowed(text),
+            None => Cow::Owned(format_unit(texts, UNITS[index].1, count)),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::super::testing::{self, AT_TEXT, cell};
 use super::*;
-use crate::log::{Action, ContentKey, Projected};
+use crate::log::{Action, ContentKey, Projected, Row};
 
 fn layout(set: ColumnSet, raw: bool) -> Layout {
     let fields = vec!["Cost centre".to_owned(), "=Grade".to_owned(), "Grade".to_owned()];
@@ -20,8 +20,9 @@ fn layout(set: ColumnSet, raw: bool) -> Layout {
 fn table(layout: &Layout, person: &PersonDetails, row: &Row) -> Vec<(String, String)> {
     let mut out = Vec::new();
     layout.write_heading(&mut out);
+    let rendered = testing::rendered(layout, person);
     layout
-        .write_line(row, &testing::rendered(layout, person), &mut out)
+        .write_line(&FileRow::from(row.clone()), &rendered, &mut out)
         .unwrap();
     testing::table(&out)
 }
@@ -168,7 +169,8 @@ fn title_of_an_archived_content_says_so() {
         .insert(ContentKey(1), layout.render_content(&content));
     let mut out = Vec::new();
     layout.write_heading(&mut out);
-    layout.write_line(&testing::row(), &rendered, &mut out).unwrap();
+    let row = FileRow::from(testing::row());
+    layout.write_line(&row, &rendered, &mut out).unwrap();
     let table = testing::table(&out);
     assert_eq!(cell(&table, "Title"), "Fire, \"Safety\" (Archived)");
     assert_eq!(cell(&table, "Archived"), "Yes");
@@ -189,7 +191,11 @@ fn row_with_missing_details_is_an_error_and_writes_nothing() {
     let mut out = Vec::new();
     assert!(
         layout
-            .write_line(&testing::row(), &RenderedCells::default(), &mut out)
+            .write_line(
+                &FileRow::from(testing::row()),
+                &RenderedCells::default(),
+                &mut out
+            )
             .is_err()
     );
     assert!(out.is_empty());

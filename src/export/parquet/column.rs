@@ -62,7 +62,7 @@ impl ColumnBuilder {
         match (self, value) {
             (Self::Text(column), Value::Text(text)) => column.append_value(text),
             (Self::List(column), Value::List(texts)) => column.append_value(texts.iter().map(Some)),
-            (Self::Day(column), Value::Text(text)) => column.append_option(parse_day(text)),
+            (Self::Day(column), Value::Integer(day)) => column.append_option(i32::try_from(*day).ok()),
             (Self::Time(column), Value::Time(at)) => column.append_value(at.micros()),
             (Self::Boolean(column), Value::Boolean(value)) => column.append_value(*value),
             (Self::Integer(column), Value::Integer(number)) => column.append_value(*number),
@@ -100,7 +100,7 @@ impl ColumnBuilder {
 }
 
 /// The days since 1970-01-01 of a date `YYYY-MM-DD`. A text that is no date has none.
-fn parse_day(text: &str) -> Option<i32> {
+pub(super) fn parse_day(text: &str) -> Option<i32> {
     let day: NaiveDate = text.parse().ok()?;
     Some(day.num_days_from_ce() - DAYS_BEFORE_1970)
 }
@@ -126,7 +126,7 @@ mod tests {
         let mut column = ColumnBuilder::new(ValueType::Integer);
         assert!(column.append(&Value::Integer(1)).is_ok());
         assert!(column.append(&Value::Empty).is_ok());
-        assert!(column.append(&Value::Text("1".to_owned())).is_err());
+        assert!(column.append(&Value::Text("1".into())).is_err());
         assert_eq!(column.finish().len(), 2);
         assert_eq!(column.finish().len(), 0);
     }

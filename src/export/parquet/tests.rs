@@ -8,41 +8,44 @@ use futures_util::{StreamExt as _, stream};
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::Field as Cell;
 
+use super::groups::{BATCH_BYTES, BATCH_ROWS};
 use super::*;
 use crate::export::columns::COLUMNS;
 use crate::export::{Blocks, Transfer, testing};
-use crate::log::{ContentKey, PersonKey};
+use crate::log::{ContentKey, PersonKey, Row};
 use crate::store::SkippedRows;
 
 /// A writer without a store, with the details of the test's row.
 struct Writer {
     layout: Layout,
-    rendered: RenderedCells<Vec<Value>>,
-    batch: Batch,
+    rendered: RenderedCells<Box<[Shared]>>,
+    groups: RowGroups,
 }
 
 fn writer() -> Writer {
     let fields = vec!["Cost centre".to_owned(), "Role".to_owned()];
-    let (layout, batch) = Layout::new(ColumnSet::Full, Language::ENGLISH, fields);
+    let (layout, columns) = Layout::new(ColumnSet::Full, Language::ENGLISH, fields);
     let rendered = testing::rendered(&layout, &testing::person());
     Writer {
         layout,
         rendered,
-        batch,
+        groups: RowGroups::new(columns).unwrap(),
     }
 }
 
 /// The file with these rows.
 fn file(writer: &mut Writer, rows: &[Row]) -> SerializedFileReader<Bytes> {
-    let mut file = ArrowWriter::try_new(Vec::new(), writer.batch.schema.clone(), None).unwrap();
+    let mut file = Vec::new();
     for row in rows {
-        writer
-            .layout
-            .add_row(row, &writer.rendered, &mut writer.batch)
-            .unwrap();
+        let row = FileRow::from(row.clone());
+        let is_full = writer.layout.add_row(&row, &writer.rendered, &mut writer.groups);
+        if is_full.unwrap() {
+            writer.groups.encode_batch(&writer.layout.tables()).unwrap();
+        }
     }
-    file.write(&writer.batch.take().unwrap()).unwrap();
-    SerializedFileReader::new(Bytes::from(file.into_inner().unwrap())).unwrap()
+    writer.groups.finish(&writer.layout.tables()).unwrap();
+    writer.groups.move_bytes(&mut file).unwrap();
+    SerializedFileReader::new(Bytes::from(file)).unwrap()
 }
 
 #[test]
@@ -120,14 +123,14 @@ fn row_without_content_has_no_list_and_a_content_without_tags_an_empty_one() {
 }
 
 /// A writer that only its heading is read from: the rows of the test come without details.
-struct Heading(ArrowWriter<Vec<u8>>);
+struct Heading(RowGroups);
 
 impl WriteLines for Heading {
     type Item = Row;
     const SENDS_HEADING_EARLY: bool = Rows::SENDS_HEADING_EARLY;
 
     fn write_heading(&mut self, out: &mut Vec<u8>) {
-        move_bytes(&mut self.0, out).unwrap();
+        self.0.move_bytes(out).unwrap();
     }
 
     async fn load(&mut self, _: &[Row]) -> Result<(), ExportError> {
@@ -141,12 +144,11 @@ impl WriteLines for Heading {
 
 #[tokio::test]
 async fn first_bytes_are_sent_with_the_first_rows() {
-    let file = ArrowWriter::try_new(Vec::new(), writer().batch.schema, None).unwrap();
     let first: Result<_, StoreError> = Ok(vec![testing::row()]);
     let rows = stream::iter([first]).chain(stream::pending());
     let blocks = Blocks::start(
         rows,
-        Heading(file),
+        Heading(writer().groups),
         Transfer::in_process(()),
         SkippedRows::default(),
     );
@@ -160,22 +162,66 @@ async fn first_bytes_are_sent_with_the_first_rows() {
 fn batch_is_full_after_its_rows_or_its_bytes() {
     let mut writer = writer();
     let mut long = testing::person();
-    long.user.as_mut().unwrap().custom[0].1 = "x".repeat(BATCH_BYTES);
+    long.user.as_mut().unwrap().secondary_teams = vec!["x".repeat(BATCH_BYTES)];
     let cells = writer.layout.render_person(&long);
     writer.rendered.persons.insert(PersonKey(2), cells);
     for (person, rows) in [(PersonKey(1), BATCH_ROWS), (PersonKey(2), 1)] {
-        for number in 0..rows {
-            assert!(!writer.batch.is_full(), "{number}");
-            let row = Row {
+        for number in 1..=rows {
+            let row = FileRow::from(Row {
                 person,
                 ..testing::row()
-            };
-            writer
-                .layout
-                .add_row(&row, &writer.rendered, &mut writer.batch)
-                .unwrap();
+            });
+            let is_full = writer.layout.add_row(&row, &writer.rendered, &mut writer.groups);
+            assert_eq!(is_full.unwrap(), number == rows, "{number}");
         }
-        assert!(writer.batch.is_full());
-        assert_eq!(writer.batch.take().unwrap().num_rows(), rows);
+        writer.groups.encode_batch(&writer.layout.tables()).unwrap();
     }
+}
+
+/// Several row groups, in which persons come and go, and one begins with rows without content.
+#[test]
+fn rows_of_all_groups_have_their_texts() {
+    let mut writer = writer();
+    for key in 2..=40 {
+        let mut person = testing::person();
+        person.user.as_mut().unwrap().first_name = (key % 5 > 0).then(|| format!("Bo {}", key % 7));
+        let cells = writer.layout.render_person(&person);
+        writer.rendered.persons.insert(PersonKey(key), cells);
+    }
+    let person_of = |number: usize| PersonKey(((number * number) % 37 + number / 33_000) as i64 + 1);
+    let rows: Vec<Row> = (0..66_000)
+        .map(|number| Row {
+            person: person_of(number),
+            content: (number % 3 > 0 && number > 100).then_some(ContentKey(1)),
+            ..testing::row()
+        })
+        .collect();
+    let reader = file(&mut writer, &rows);
+    assert_eq!(reader.num_row_groups(), 2);
+    let cell = |row: &parquet::record::Row, heading: &str| {
+        let found = row.get_column_iter().find(|(name, _)| *name == heading);
+        found.unwrap().1.clone()
+    };
+    let mut count = 0;
+    for (number, row) in reader.get_row_iter(None).unwrap().enumerate() {
+        let row = row.unwrap();
+        count += 1;
+        if number % 97 != 0 && number != 65_999 {
+            continue;
+        }
+        let PersonKey(key) = person_of(number);
+        let name = match key {
+            1 => Cell::Str("Bo".to_owned()),
+            key if key % 5 > 0 => Cell::Str(format!("Bo {}", key % 7)),
+            _ => Cell::Null,
+        };
+        assert_eq!(cell(&row, "First name"), name, "{number}");
+        let title = match rows[number].content {
+            Some(_) => Cell::Str("Fire, \"Safety\"".to_owned()),
+            None => Cell::Null,
+        };
+        assert_eq!(cell(&row, "Title"), title, "{number}");
+        assert_eq!(cell(&row, "Identifier"), Cell::Null);
+    }
+    assert_eq!(count, rows.len());
 }

@@ -13,6 +13,7 @@ fn impatient_queue() -> (Writer, Reader, SpoolSpace) {
     };
     let rules = ReadingRules {
         patience: Duration::ZERO,
+        longest_wait: Duration::from_secs(60),
         window: Duration::from_secs(60),
         window_bytes: 1,
         deadline: Duration::from_secs(60),
@@ -22,9 +23,13 @@ fn impatient_queue() -> (Writer, Reader, SpoolSpace) {
     (writer, reader, space)
 }
 
-/// A block with this number in each byte.
+/// The block with this number. It cannot be compressed, so its size in the file is known.
 fn block(number: u8) -> Vec<u8> {
-    vec![number; BLOCK_BYTES]
+    let byte = |place: u64| {
+        let mixed = (place + (u64::from(number) << 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        ((mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 56) as u8
+    };
+    (0..BLOCK_BYTES as u64).map(byte).collect()
 }
 
 async fn send_blocks(writer: &mut Writer, numbers: std::ops::Range<u8>) {
@@ -127,6 +132,7 @@ async fn client_that_stops_reading_before_an_error_frees_the_file() {
     let (mut writer, reader, space) = impatient_queue();
     let rules = ReadingRules {
         patience: Duration::ZERO,
+        longest_wait: Duration::from_secs(60),
         window: Duration::from_millis(100),
         window_bytes: 1,
         deadline: Duration::from_secs(60),
@@ -137,4 +143,30 @@ async fn client_that_stops_reading_before_an_error_frees_the_file() {
     timeout(Duration::from_secs(10), watching).await.unwrap();
     assert_eq!(space.used_bytes(), 0);
     assert!(matches!(reader.next().await, Some(Err(ExportError::Store(_)))));
+}
+
+#[tokio::test]
+async fn export_is_interrupted_if_the_database_waits_too_long_for_space() {
+    let (mut writer, reader, space) = impatient_queue();
+    writer.rules = writer.rules.map(|rules| ReadingRules {
+        longest_wait: Duration::from_millis(50),
+        ..rules
+    });
+    reader
+        .0
+        .lock()
+        .spool
+        .break_off(0, &io::Error::other("the disk is full"));
+    let sending = async {
+        let mut number = 0;
+        while writer.send(block(number)).await {
+            number += 1;
+        }
+        number
+    };
+    let sent = timeout(Duration::from_secs(10), sending).await.unwrap();
+    assert_eq!(sent, 4, "those that fit into memory");
+    assert!(matches!(reader.next().await, Some(Err(ExportError::NoSpace(_)))));
+    assert!(reader.next().await.is_none());
+    assert_eq!(space.used_bytes(), 0);
 }

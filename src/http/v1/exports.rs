@@ -298,7 +298,7 @@ pub(in crate::http) fn content_disposition(file_name: &str) -> ContentDispositio
 /// Logs why a transfer was interrupted. The client cannot receive the reason.
 pub(in crate::http) fn log_interruption(error: &ExportError) {
     match error {
-        ExportError::Stalled(_) | ExportError::TooLong(_) => {
+        ExportError::Stalled(_) | ExportError::TooLong(_) | ExportError::NoSpace(_) => {
             tracing::warn!(cause = %error, "an export was stopped");
         }
         ExportError::Store(_)
@@ -320,6 +320,7 @@ impl From<ExportError> for Problem {
             | ExportError::Parquet(_)
             | ExportError::Stalled(_)
             | ExportError::TooLong(_)
+            | ExportError::NoSpace(_)
             | ExportError::Spool(_)
             | ExportError::Interrupted => Problem::internal(error),
         }

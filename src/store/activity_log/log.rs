@@ -18,7 +18,7 @@ use crate::base::ids::{OrgId, StatementId};
 use crate::log::{Action, Filter, Position, Row, Sort};
 
 use crate::store::activity_log::conditions::{push_any, push_content_filters, push_row_filters};
-use crate::store::activity_log::rows::{Detail, StoredBriefRow, read_brief_row, read_row};
+use crate::store::activity_log::rows::{BriefRow, Detail, FileRow, read_row};
 use crate::store::db::columns::{FromColumn as _, FromRow};
 use crate::store::db::database::{self, Engine, Sql};
 use crate::store::db::page_rows::PageLimits;
@@ -214,20 +214,49 @@ impl Store {
         filter: &Scoped<&Filter>,
         sort: Sort,
         now: Timestamp,
-        detail: Detail,
         skipped: &SkippedRows,
     ) -> Result<impl Stream<Item = Result<Vec<Row>, StoreError>> + Send + 'static, StoreError> {
-        let (columns, read): (_, fn(&database::Row) -> _) = match detail {
-            Detail::Whole => (ActivityRow::COLUMNS, read_row),
-            Detail::Brief => (StoredBriefRow::COLUMNS, read_brief_row),
+        let reader = RowReader {
+            read: read_row,
+            bytes: Row::text_bytes,
         };
+        self.stream_in_order(filter, sort, now, ActivityRow::COLUMNS, reader, skipped)
+            .await
+    }
+
+    /// [`Store::stream_rows`] with this detail.
+    pub async fn stream_file_rows(
+        &self,
+        filter: &Scoped<&Filter>,
+        sort: Sort,
+        now: Timestamp,
+        detail: Detail,
+        skipped: &SkippedRows,
+    ) -> Result<impl Stream<Item = Result<Vec<FileRow>, StoreError>> + Send + 'static, StoreError> {
+        let (columns, read): (_, fn(&database::Row) -> _) = match detail {
+            Detail::Whole => (ActivityRow::COLUMNS, FileRow::read_whole),
+            Detail::Brief => (BriefRow::COLUMNS, FileRow::read_brief),
+        };
+        let reader = RowReader {
+            read,
+            bytes: FileRow::text_bytes,
+        };
+        self.stream_in_order(filter, sort, now, columns, reader, skipped)
+            .await
+    }
+
+    async fn stream_in_order<T: Send + 'static>(
+        &self,
+        filter: &Scoped<&Filter>,
+        sort: Sort,
+        now: Timestamp,
+        columns: &str,
+        reader: RowReader<T>,
+        skipped: &SkippedRows,
+    ) -> Result<impl Stream<Item = Result<Vec<T>, StoreError>> + Send + 'static, StoreError> {
         let sql = self.rows_query(filter, columns, now, None).await?;
         let chunks = sql.map(|mut sql| {
             push_order(&mut sql, sort);
-            let reader = RowReader {
-                read,
-                bytes: Row::text_bytes,
-            };
             self.db().stream(self.runtime(), sql, reader, skipped.clone())
         });
         Ok(futures_util::stream::iter(chunks).flatten())

@@ -1,11 +1,7 @@
 //! Rows of the Activity Log as they are stored, and which of their columns are read.
 
-use uuid::Uuid;
-
 use crate::base::clock::Timestamp;
-use crate::base::ids::StatementId;
 use crate::log::{Action, Certificate, ContentKey, Percent, PersonKey, Projected, Row, Score, VerbKey};
-use crate::record::Origin;
 
 use crate::store::db::StoreError;
 use crate::store::db::columns::columns;
@@ -65,122 +61,97 @@ pub(crate) fn read_row(row: &database::Row) -> Result<Row, StoreError> {
 /// all rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Detail {
-    /// The fields of [`BriefRow`]. All other fields of a [`Row`] have default values.
+    /// The fields of [`BriefRow`].
     Brief,
     /// All fields.
     Whole,
 }
 
 columns! {
-    /// The columns of [`Detail::Brief`].
-    pub(crate) struct StoredBriefRow {
-        happened_at: Timestamp = "a.happened_at",
-        person: PersonKey = "a.person",
-        verb: VerbKey = "a.verb",
-        content: Option<ContentKey> = "a.content",
-        action: Action = "a.action",
-        completed: bool = "a.completed",
-        success: Option<bool> = "a.success",
-        percent: Option<Percent> = "a.percent",
-        seconds: Option<i64> = "a.seconds",
-        expired_at: Option<Timestamp> = "a.expired_at",
-        certificate_expires_at: Option<Timestamp> = "a.certificate_expires_at",
+    /// The fields of a row that every [`Detail`] reads. Code that uses only these works with brief rows.
+    #[derive(Debug, Clone, Copy)]
+    pub struct BriefRow {
+        /// The time when the activity happened.
+        pub happened_at: Timestamp = "a.happened_at",
+        /// The person that the record is about.
+        pub person: PersonKey = "a.person",
+        /// The verb of the record.
+        pub verb: VerbKey = "a.verb",
+        /// The content; `None` for sessions, for example.
+        pub content: Option<ContentKey> = "a.content",
+        /// The action.
+        pub action: Action = "a.action",
+        /// Whether the activity is a completion.
+        pub completed: bool = "a.completed",
+        /// Whether the person passed or failed, if the record contains it.
+        pub success: Option<bool> = "a.success",
+        /// The score in percent.
+        pub percent: Option<Percent> = "a.percent",
+        /// The duration in seconds.
+        pub seconds: Option<i64> = "a.seconds",
+        /// The time when the achievement expires.
+        pub expired_at: Option<Timestamp> = "a.expired_at",
+        /// The time when the certificate expires.
+        pub certificate_expires_at: Option<Timestamp> = "a.certificate_expires_at",
     }
 }
 
-impl From<StoredBriefRow> for Row {
-    fn from(stored: StoredBriefRow) -> Self {
-        Row {
-            person: stored.person,
-            verb: stored.verb,
-            content: stored.content,
-            projected: Projected {
-                happened_at: stored.happened_at,
-                action: stored.action,
-                completed: stored.completed,
-                success: stored.success,
-                score: Score {
-                    percent: stored.percent,
-                    ..Score::default()
-                },
-                seconds: stored.seconds,
-                expired_at: stored.expired_at,
-                certificate: stored.certificate_expires_at.map(|at| Certificate {
-                    name: None,
-                    expires_at: Some(at),
-                }),
-                part: None,
-                response: None,
-                completion: None,
-                time_limit: None,
-                registration: None,
-                session: None,
-                device_type: None,
-                origin: Origin::default(),
-                recorded_by: None,
-                comment: None,
-                source: None,
-                import: None,
-            },
-            id: StatementId(Uuid::nil()),
-            seq: 0,
-            stored_at: Timestamp::default(),
+impl From<&Row> for BriefRow {
+    fn from(row: &Row) -> Self {
+        let projected = &row.projected;
+        Self {
+            happened_at: projected.happened_at,
+            person: row.person,
+            verb: row.verb,
+            content: row.content,
+            action: projected.action,
+            completed: projected.completed,
+            success: projected.success,
+            percent: projected.score.percent,
+            seconds: projected.seconds,
+            expired_at: projected.expired_at,
+            certificate_expires_at: projected
+                .certificate
+                .as_ref()
+                .and_then(|certificate| certificate.expires_at),
         }
     }
 }
 
-/// Reads a row that was selected with the columns of [`StoredBriefRow`].
-pub(crate) fn read_brief_row(row: &database::Row) -> Result<Row, StoreError> {
-    StoredBriefRow::read(row).map(Row::from)
+/// A row of an export.
+#[derive(Debug)]
+pub struct FileRow {
+    /// The fields that every export needs.
+    pub brief: BriefRow,
+    /// All fields; `None` for [`Detail::Brief`].
+    pub whole: Option<Box<Row>>,
 }
 
-/// The fields of a row that every [`Detail`] reads. Code that uses only this view works with brief rows.
-#[derive(Debug, Clone, Copy)]
-pub struct BriefRow<'r>(&'r Row);
+impl From<Row> for FileRow {
+    fn from(row: Row) -> Self {
+        Self {
+            brief: BriefRow::from(&row),
+            whole: Some(Box::new(row)),
+        }
+    }
+}
 
-impl<'r> BriefRow<'r> {
-    /// A view of the row.
-    pub fn new(row: &'r Row) -> Self {
-        Self(row)
+impl FileRow {
+    /// Reads a row that was selected with the columns of [`BriefRow`].
+    pub(super) fn read_brief(row: &database::Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            brief: BriefRow::read(row)?,
+            whole: None,
+        })
     }
 
-    /// The time when the activity happened.
-    pub fn happened_at(self) -> Timestamp {
-        self.0.projected.happened_at
+    /// Reads a row that was selected with the columns of [`ActivityRow`].
+    pub(super) fn read_whole(row: &database::Row) -> Result<Self, StoreError> {
+        Ok(Self::from(read_row(row)?))
     }
 
-    /// The action.
-    pub fn action(self) -> Action {
-        self.0.projected.action
-    }
-
-    /// Whether the activity is a completion.
-    pub fn completed(self) -> bool {
-        self.0.projected.completed
-    }
-
-    /// Whether the person passed or failed, if the record contains it.
-    pub fn success(self) -> Option<bool> {
-        self.0.projected.success
-    }
-
-    /// The score in percent.
-    pub fn percent(self) -> Option<Percent> {
-        self.0.projected.score.percent
-    }
-
-    /// The duration in seconds.
-    pub fn seconds(self) -> Option<i64> {
-        self.0.projected.seconds
-    }
-
-    /// The time when the achievement expires.
-    pub fn expired_at(self) -> Option<Timestamp> {
-        self.0.projected.expired_at
-    }
-
-    /// The time when the certificate expires.
-    pub fn certificate_expires_at(self) -> Option<Timestamp> {
-        self.0.projected.certificate.as_ref()?.expires_at
+    /// The bytes of the texts that clients choose.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.whole.as_ref().map_or(0, |row| row.text_bytes())
     }
 }

@@ -45,13 +45,44 @@ macro_rules! plain {
 }
 
 plain! {
-    i64 => Int,
-    i16 => Small,
-    f64 => Real,
-    bool => Bool,
     String => Text,
     Vec<u8> => Bytes,
-    Uuid => Uuid,
+}
+
+/// Types of a fixed size, with the function that reads the binary format of PostgreSQL.
+macro_rules! fixed {
+    ($($type:ty => $variant:ident, $decode:expr);* $(;)?) => {
+        $(
+            impl FromColumn for $type {
+                fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
+                    match row.get_fixed(position, $decode)? {
+                        Some(value) => Ok(value),
+                        None => row.get(position), // the error of a NULL
+                    }
+                }
+            }
+            impl FromColumn for Option<$type> {
+                fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
+                    row.get_fixed(position, $decode)
+                }
+            }
+            impl IntoValue for $type {
+                const NULL: Value = Value::$variant(None);
+
+                fn into_value(self) -> Value {
+                    Value::$variant(Some(self))
+                }
+            }
+        )*
+    };
+}
+
+fixed! {
+    i64 => Int, i64::from_be_bytes;
+    i16 => Small, i16::from_be_bytes;
+    f64 => Real, f64::from_be_bytes;
+    bool => Bool, |[byte]: [u8; 1]| byte != 0;
+    Uuid => Uuid, Uuid::from_bytes;
 }
 
 impl IntoValue for &str {
@@ -78,7 +109,7 @@ macro_rules! converted {
                 row: &$crate::store::db::database::Row,
                 position: usize,
             ) -> Result<Self, $crate::store::db::StoreError> {
-                let stored: $stored = row.get(position)?;
+                let stored = <$stored as $crate::store::db::columns::FromColumn>::from_column(row, position)?;
                 $read(stored)
             }
         }
@@ -87,7 +118,8 @@ macro_rules! converted {
                 row: &$crate::store::db::database::Row,
                 position: usize,
             ) -> Result<Self, $crate::store::db::StoreError> {
-                let stored: Option<$stored> = row.get(position)?;
+                let stored =
+                    <Option<$stored> as $crate::store::db::columns::FromColumn>::from_column(row, position)?;
                 stored.map($read).transpose()
             }
         }

@@ -4,17 +4,16 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 use sqlx::pool::PoolConnectionMetadata;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgRow, PgValueFormat};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, ColumnIndex, Decode, Postgres, Row as _, Sqlite, SqlitePool, Type};
+use sqlx::{AssertSqlSafe, ColumnIndex, Decode, Postgres, Row as _, Sqlite, SqlitePool, Type, ValueRef as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -22,9 +21,10 @@ use crate::store::db::StoreError;
 use crate::store::db::column_cache::DEFAULT_COUNTING_MEMORY_BYTES;
 use crate::store::db::columns::FromRow;
 use crate::store::db::dialect::{self, Value};
-use crate::store::db::pool_metrics;
+use crate::store::db::moment::SqliteMoments;
 use crate::store::db::postgres::{Hosts, PostgresPool, Work};
 use crate::store::db::replica::Replica;
+use crate::store::db::sqlite_begin::{Refusals, begin_sqlite};
 use crate::store::db::sqlite_file::{self, SqliteFile};
 use crate::store::db::sqlite_upkeep;
 use crate::store::db::transaction::{DriverTransaction, Tx, has_ended};
@@ -202,6 +202,30 @@ impl Row {
             Row::Postgres(row) => row.try_get(index)?,
         })
     }
+
+    /// [`Row::get`] for a type of a fixed size, or NULL. On PostgreSQL `decode` reads the bytes: an export reads ten such
+    /// values for each row, and the way of the driver takes four times as long.
+    pub(super) fn get_fixed<T, const N: usize>(
+        &self,
+        index: usize,
+        decode: fn([u8; N]) -> T,
+    ) -> Result<Option<T>, StoreError>
+    where
+        T: for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres>,
+    {
+        if let Row::Postgres(row) = self {
+            let value = row.try_get_raw(index)?;
+            if value.is_null() {
+                return Ok(None);
+            }
+            let is_of_type = *value.type_info() == <T as Type<Postgres>>::type_info();
+            let bytes = value.as_bytes().unwrap_or_default(); // not NULL
+            if let (true, PgValueFormat::Binary, Ok(bytes)) = (is_of_type, value.format(), bytes.try_into()) {
+                return Ok(Some(decode(bytes)));
+            }
+        }
+        self.get(index)
+    }
 }
 
 /// The kind of database.
@@ -221,6 +245,7 @@ pub(crate) enum Db {
     Sqlite {
         write: SqlitePool,
         read: SqlitePool,
+        moments: SqliteMoments,
         /// `None` for a database in memory.
         file: Option<Arc<SqliteFile>>,
         /// The options of a connection that writes.
@@ -292,19 +317,20 @@ impl Db {
             .connect_with(writer.clone())
             .await
             .map_err(StoreError::connect)?;
-        let read = SqlitePoolOptions::new()
+        let reader = options.clone().pragma("query_only", "on");
+        let readers = SqlitePoolOptions::new()
             .max_connections(settings.connections)
             .acquire_timeout(settings.wait)
-            .idle_timeout(SQLITE_IDLE)
-            .connect_with(options.clone().pragma("query_only", "on"))
-            .await
-            .map_err(StoreError::connect)?;
+            .idle_timeout(SQLITE_IDLE);
+        let moments = SqliteMoments::new(readers.clone(), &reader);
+        let read = readers.connect_with(reader).await.map_err(StoreError::connect)?;
         // SQLite creates the write-ahead log with the first transaction.
         sqlite_all(&read, Sql::new("SELECT count(*) FROM sqlite_master")).await?;
         Ok(Self::Sqlite {
             file: SqliteFile::find(&settings.url, &options)?.map(Arc::new),
             write,
             read,
+            moments,
             options: Arc::new(writer),
             wait: settings.wait,
             write_health,
@@ -364,7 +390,7 @@ impl Db {
 
     pub(crate) async fn fetch_all(&self, sql: Sql) -> Result<Vec<Row>, StoreError> {
         match self {
-            Db::Sqlite { read, .. } => sqlite_all(read, sql).await,
+            Db::Sqlite { read, moments, .. } => moments.fetch_all(read, sql).await,
             Db::Postgres { read, .. } => read.fetch_all(&sql).await,
         }
     }
@@ -480,7 +506,10 @@ impl Db {
 
     pub(crate) async fn close(&self) {
         match self {
-            Db::Sqlite { write, read, .. } => {
+            Db::Sqlite {
+                write, read, moments, ..
+            } => {
+                moments.close().await;
                 read.close().await;
                 write.close().await;
             }
@@ -492,53 +521,6 @@ impl Db {
                 }
                 read.close().await;
                 write.close().await;
-            }
-        }
-    }
-}
-
-/// Whether the database has refused a lock to a writer, because a transaction outside of this process held it.
-#[derive(Default)]
-pub(super) struct Refusals(AtomicBool);
-
-impl Refusals {
-    pub(super) fn note(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn has_any(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Begins a transaction as soon as no other process writes. SQLite itself would look for the lock in intervals of up to
-/// 100 milliseconds, in which another process can commit and begin again.
-async fn begin_sqlite(
-    write: &SqlitePool,
-    file: Option<&SqliteFile>,
-    deadline: Instant,
-    refusals: &Refusals,
-) -> Result<sqlx::Transaction<'static, Sqlite>, StoreError> {
-    if file.is_some_and(|file| !file.is_in_place()) {
-        return Err(StoreError::file_replaced());
-    }
-    let begin = Instant::now();
-    loop {
-        match write
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(StoreError::from)
-        {
-            Ok(_) if file.is_some_and(|file| !file.has_its_log()) => return Err(StoreError::file_replaced()),
-            Err(StoreError::Busy) => {
-                refusals.note();
-                if Instant::now() >= deadline {
-                    return Err(StoreError::Busy);
-                }
-            }
-            outcome => {
-                pool_metrics::note_wait("write", begin.elapsed());
-                return outcome;
             }
         }
     }

@@ -69,10 +69,15 @@ impl Db {
         limits: PageLimits,
     ) -> Result<Page<T>, StoreError> {
         match self {
-            Db::Sqlite { read, .. } => {
+            Db::Sqlite { read, moments, .. } => {
                 let (text, arguments) = sql.for_sqlite()?;
                 let query = sqlx::query_with(AssertSqlSafe(text), arguments);
-                let rows = query.fetch(read).map_ok(Row::Sqlite).map_err(StoreError::from);
+                let mut reads = moments.lock_reads().await;
+                let rows = match &mut reads {
+                    Some(transaction) => query.fetch(&mut ***transaction),
+                    None => query.fetch(read),
+                };
+                let rows = rows.map_ok(Row::Sqlite).map_err(StoreError::from);
                 Ok(collect_page(rows, limits).await?.0)
             }
             Db::Postgres { read, .. } => {

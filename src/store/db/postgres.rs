@@ -17,6 +17,7 @@ mod hosts;
 mod identity;
 mod lease;
 mod limits;
+mod moment;
 mod unlimited;
 
 use std::sync::Arc;
@@ -43,7 +44,8 @@ pub(crate) use identity::Identity;
 use lease::AllRows;
 pub(crate) use lease::{Lease, PostgresTx, Read};
 pub(crate) use limits::Work;
-use limits::{Limits, STREAM_LIMITS, idle_text, limits_text};
+use limits::{LONG_IDLE_TEXT, Limits, STREAM_LIMITS, STREAM_RESOURCES, idle_text, limits_text};
+use moment::Moment;
 
 /// The name of this program in the database's list of connections.
 const APPLICATION: &str = "rollbook";
@@ -89,6 +91,8 @@ pub(crate) struct PostgresPool {
     is_behind_pooler: bool,
     /// The pool of the primary, if this is one of a replica. It takes the reads that fail here.
     fallback: Option<Arc<PostgresPool>>,
+    /// The moment that all queries read, if it is not the present.
+    moment: Option<Arc<Moment>>,
 }
 
 /// Whether the queries of a pool may write.
@@ -209,6 +213,7 @@ impl PostgresPool {
             access,
             is_behind_pooler,
             fallback: None,
+            moment: None,
         }
     }
 
@@ -403,15 +408,16 @@ impl PostgresPool {
         Ok(rows)
     }
 
-    /// Reads on this connection. Behind a pooler, the query gets a transaction of its own: the pooler may run the parts of
-    /// a query outside of one on different connections. Its rows are the result, so it is ended in the background.
+    /// Reads on this connection. At a fixed moment, the query gets a transaction of its own. Behind a pooler too: the pooler
+    /// may run the parts of a query outside of one on different connections. Its rows are the result, so it is ended in the
+    /// background.
     async fn read_once<R: Read>(
         &self,
         lease: &mut Lease,
         query: &R,
         limit: Duration,
     ) -> Result<R::Rows, StoreError> {
-        if !self.is_behind_pooler {
+        if !self.is_behind_pooler && self.moment.is_none() {
             return query.read(lease, limit).await;
         }
         let mut tx = PostgresTx::new(lease.take(), limit);
@@ -456,9 +462,10 @@ impl PostgresPool {
     /// The statements that begin a transaction with the limits of this pool.
     fn begin_text(&self) -> String {
         let limits = limits_text(&self.limits, self.work, "SET LOCAL");
-        match self.access {
-            Access::Write => format!("BEGIN; {limits}"),
-            Access::Read => format!("BEGIN READ ONLY; {limits}"),
+        match (self.access, &self.moment) {
+            (_, Some(moment)) => format!("{}; {limits}", moment.begin_text()),
+            (Access::Write, None) => format!("BEGIN; {limits}"),
+            (Access::Read, None) => format!("BEGIN READ ONLY; {limits}"),
         }
     }
 
@@ -466,10 +473,21 @@ impl PostgresPool {
     /// limit it. Also returns the unique name of the connection until the end of the transaction, for
     /// [`PostgresPool::works_at`].
     pub(super) async fn begin_stream(&self) -> Result<(PostgresTx, String), StoreError> {
+        self.begin_named("BEGIN READ ONLY", &idle_text(&self.limits))
+            .await
+    }
+
+    /// [`PostgresPool::begin_stream`] for a snapshot that others import. The transaction is idle until the stream begins,
+    /// and after its end for as long as the last rows are written.
+    async fn begin_shared_stream(&self) -> Result<(PostgresTx, String), StoreError> {
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        self.begin_named(begin, LONG_IDLE_TEXT).await
+    }
+
+    async fn begin_named(&self, begin: &str, idle: &str) -> Result<(PostgresTx, String), StoreError> {
         let name = format!("{APPLICATION} {}", Clock::system().new_uuid());
         let text = format!(
-            "BEGIN READ ONLY; {STREAM_LIMITS}; {}; SET LOCAL application_name = '{name}'",
-            idle_text(&self.limits)
+            "{begin}; {STREAM_LIMITS}; {idle}; SET LOCAL application_name = '{name}'; {STREAM_RESOURCES}"
         );
         Ok((self.begin_with(&text).await?, name))
     }
@@ -477,10 +495,8 @@ impl PostgresPool {
     /// Begins a transaction of which all queries read the database as it was at the first one. The database does not
     /// limit its time.
     pub(super) async fn begin_snapshot(&self) -> Result<PostgresTx, StoreError> {
-        let text = format!(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {STREAM_LIMITS}; \
-             SET LOCAL idle_in_transaction_session_timeout = 600000"
-        );
+        let text =
+            format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {STREAM_LIMITS}; {LONG_IDLE_TEXT}");
         self.for_work(Work::Long).begin_with(&text).await
     }
 

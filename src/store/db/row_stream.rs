@@ -16,7 +16,7 @@ use crate::store::db::postgres::PostgresPool;
 use crate::store::db::unreadable::{name_of, skip_unreadable};
 
 /// The number of rows that are sent to the reader at once.
-const CHUNK_ROWS: usize = 512;
+const CHUNK_ROWS: usize = 2048;
 /// A chunk with this number of bytes is sent, also if it has fewer rows.
 const CHUNK_BYTES: usize = 1024 * 1024;
 
@@ -135,9 +135,9 @@ impl Db {
         send: &mpsc::Sender<Message<T>>,
     ) -> Result<(), StoreError> {
         match self {
-            Db::Sqlite { read: pool, .. } => {
+            Db::Sqlite { read, moments, .. } => {
                 let (text, arguments) = sql.for_sqlite()?;
-                let mut connection = pool.acquire().await?;
+                let mut connection = moments.take_stream(read).await?;
                 // SQLite notices the end of the reader by itself only at the next row. A handler that is left behind
                 // finds no sender and stops nothing.
                 let sender = send.downgrade();
@@ -156,7 +156,7 @@ impl Db {
             Db::Postgres { read: pool, .. } => {
                 let mut is_first = true;
                 loop {
-                    let (mut tx, name) = pool.begin_stream().await?;
+                    let (mut tx, name) = pool.take_stream().await?;
                     let watch = Watch {
                         pool: tx.lease()?.pool().clone(),
                         name,
@@ -166,10 +166,13 @@ impl Db {
                     let mut progress = Progress::Nothing;
                     let outcome = forward(rows, Some(&watch), reader, skipped, send, &mut progress).await;
                     let outcome = tx.lease()?.observe(outcome);
-                    if progress != Progress::Complete {
+                    if progress == Progress::Complete {
+                        pool.give_back((tx, watch.name));
+                    } else {
                         // Back in the pool, the connection would first have to read all remaining rows.
                         tx.lease()?.discard();
                     }
+                    is_first &= !pool.is_at_one_moment();
                     match outcome {
                         Err(error)
                             if is_first && progress == Progress::Nothing && error.is_worth_a_retry() =>

@@ -29,8 +29,9 @@ const MAX_REMEMBERED_ORGANISATIONS: usize = 100_000;
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
-    /// The database with reads on the replica, for a handle of [`Store::on_replica`].
-    on_replica: Option<Arc<Db>>,
+    /// The database with other reads: on the replica ([`Store::on_replica`]), or at one moment
+    /// ([`Store::at_one_moment`]).
+    reads: Option<Arc<Db>>,
 }
 
 struct Inner {
@@ -99,7 +100,7 @@ impl Store {
         };
         Ok(Self {
             inner: Arc::new(inner),
-            on_replica: None,
+            reads: None,
         })
     }
 
@@ -116,10 +117,17 @@ impl Store {
     /// A handle that reads from the replica, if there is one and it has everything that is stored now. Otherwise the same
     /// handle.
     pub async fn on_replica(&self) -> Self {
-        let on_replica = self.inner.db.on_replica().await.map(Arc::new);
         Self {
             inner: Arc::clone(&self.inner),
-            on_replica,
+            reads: self.inner.db.on_replica().await.map(Arc::new),
+        }
+    }
+
+    /// A handle that reads from this database.
+    pub(super) fn with_reads(&self, reads: Db) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            reads: Some(Arc::new(reads)),
         }
     }
 
@@ -207,7 +215,7 @@ impl Store {
     }
 
     pub(crate) fn db(&self) -> &Db {
-        self.on_replica.as_deref().unwrap_or(&self.inner.db)
+        self.reads.as_deref().unwrap_or(&self.inner.db)
     }
 
     /// The database for queries that may take long: they count or sort many rows.

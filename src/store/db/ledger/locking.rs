@@ -7,8 +7,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::base::ids::OrgId;
 
 use crate::store::db::changes::PendingChanges;
-use crate::store::db::database::{Engine, Refusals, Row, Sql};
+use crate::store::db::database::{Engine, Row, Sql};
 use crate::store::db::organisations;
+use crate::store::db::sqlite_begin::Refusals;
 use crate::store::db::transaction::{Tx, lock_timeout_text};
 use crate::store::db::writing_gate::WritingPermit;
 use crate::store::db::{Store, StoreError};

@@ -70,6 +70,9 @@ pub(super) fn idle_text(limits: &Limits) -> String {
     )
 }
 
+/// The statement that lets a transaction be idle between two statements while this process works at what it has read.
+pub(super) const LONG_IDLE_TEXT: &str = "SET LOCAL idle_in_transaction_session_timeout = 600000";
+
 /// The statements that take away all limits.
 pub(super) fn no_limits_text(set: &str) -> String {
     format!(
@@ -89,6 +92,11 @@ pub(super) const WATCH_CLIENT: &str = "SELECT set_config(name, '2000', false) FR
 /// so it has ten minutes.
 pub(super) const STREAM_LIMITS: &str = "SET LOCAL statement_timeout = 0; SET LOCAL tcp_user_timeout = 600000; \
                              SET LOCAL plan_cache_mode = force_custom_plan";
+
+/// What a stream of many rows needs besides: memory for its sort, at least 32 MiB, and no compilation of the query, which
+/// takes longer than it saves.
+pub(super) const STREAM_RESOURCES: &str = "SET LOCAL jit = off; SELECT set_config('work_mem', \
+                             greatest(pg_size_bytes(current_setting('work_mem')) / 1024, 32768) || 'kB', true)";
 
 /// The best plan of a filter depends on its values. PostgreSQL would switch to a generic plan after five runs, which can
 /// be a thousand times slower.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sqlx::{Connection as _, PgConnection};
 
 use super::{EXPORT, LARGE_ROWS, SlowClient, add_large_rows, person, rows_of, set_up, start, token};
-use crate::support::builders::activity;
+use crate::support::builders::{activity, content, user};
 use crate::support::server::{ORG, run_with_database};
 use crate::support::{Database, apply, both_databases};
 
@@ -78,7 +78,7 @@ async fn slow_export_without_a_temporary_file_waits_for_its_client(database: &Da
 /// Without space for files, the database waits for the client, and other exports go on.
 #[apply(both_databases)]
 async fn slow_export_without_spool_space_waits_for_its_client(database: &Database) {
-    let process = start(database, &[("ROLLBOOK_MAX_EXPORT_SPOOL_BYTES", "1000000")]);
+    let process = start(database, &[("ROLLBOOK_MAX_EXPORT_SPOOL_BYTES", "100000")]);
     set_up(&process, ORG).await;
     add_large_rows(&process, ORG).await;
     let mut slow = SlowClient::get(&process.base, EXPORT, Some(&token(ORG, "admin", "root"))).await;
@@ -88,6 +88,70 @@ async fn slow_export_without_spool_space_waits_for_its_client(database: &Databas
     assert_eq!(bo.get(EXPORT).await.expect(200).ndjson().len(), LARGE_ROWS + 1);
     let rows = rows_of(&slow.body().await.expect("the export is complete"));
     assert_eq!(rows.len(), LARGE_ROWS + 1);
+}
+
+/// The server has no space for files, so the database is still read when names change.
+#[apply(both_databases)]
+async fn names_in_a_slow_export_are_those_of_its_start(database: &Database) {
+    let process = start(database, &[("ROLLBOOK_MAX_EXPORT_SPOOL_BYTES", "0")]);
+    set_up(&process, ORG).await;
+    add_large_rows(&process, ORG).await;
+    let admin = person(&process, ORG, "admin", "root");
+    admin.put("/v1/users/eve", &user("eve")).await.expect(201);
+    admin.put("/v1/contents/c2", &content("c2", "quiz")).await.expect(201);
+    let oldest = activity("eve", "failed").set("content", "c2").set("happened_at", "2020-01-01T00:00:00Z");
+    admin.post("/v1/activities", &oldest).await.expect(201);
+    let before = admin.get(EXPORT).await.expect(200).text().to_owned();
+    let mut slow = SlowClient::get(&process.base, EXPORT, Some(&token(ORG, "admin", "root"))).await;
+    assert_eq!(slow.status().await, 200);
+    admin.put("/v1/users/eve", &user("eve").set("first_name", "Evelyn")).await.expect(200);
+    admin.put("/v1/contents/c2", &content("c2", "quiz").set("title", "A new title")).await.expect(200);
+    let late = activity("eve", "completed").set("happened_at", "2019-01-01T00:00:00Z").set("content", "c2");
+    admin.post("/v1/activities", &late).await.expect(201);
+    let body = slow.body().await.expect("the export is complete");
+    assert!(body == before.as_bytes(), "the names and rows are those of the start");
+    let after = admin.get(EXPORT).await.expect(200).text().to_owned();
+    assert!(after.contains("Evelyn") && after.contains("A new title"));
+}
+
+/// Without space for files, the snapshot of a client that reads slowly ends after a time, and the export with it.
+#[apply(both_databases)]
+async fn slow_export_that_waits_too_long_for_space_is_interrupted(database: &Database) {
+    let settings = [("ROLLBOOK_MAX_EXPORT_SPOOL_BYTES", "0"), ("ROLLBOOK_EXPORT_SPACE_WAIT_SECONDS", "5")];
+    let process = start(database, &settings);
+    set_up(&process, ORG).await;
+    add_large_rows(&process, ORG).await;
+    let admin = person(&process, ORG, "admin", "root");
+    let mut slow = SlowClient::get(&process.base, EXPORT, Some(&token(ORG, "admin", "root"))).await;
+    assert_eq!(slow.status().await, 200);
+    admin.post("/v1/activities", &activity("bo", "viewed").set("content", "c1")).await.expect(201);
+    assert!(count_snapshots(database).await > 0, "the export holds its snapshot meanwhile");
+    wait_until_no_snapshot(database).await;
+    assert_eq!(slow.body().await, None, "the export was interrupted");
+    // A client that reads at once needs no space.
+    assert_eq!(admin.get(EXPORT).await.expect(200).ndjson().len(), LARGE_ROWS + 2);
+}
+
+#[apply(both_databases)]
+async fn client_that_goes_away_frees_snapshot_and_permit(database: &Database) {
+    let settings = [("ROLLBOOK_MAX_EXPORT_SPOOL_BYTES", "0"), ("ROLLBOOK_MAX_OPEN_EXPORTS_PER_CALLER", "2")];
+    let process = start(database, &settings);
+    set_up(&process, ORG).await;
+    add_large_rows(&process, ORG).await;
+    let admin = person(&process, ORG, "admin", "root");
+    for _ in 0..3 {
+        let mut clients = Vec::new();
+        for _ in 0..2 {
+            let mut client = SlowClient::get(&process.base, EXPORT, Some(&token(ORG, "admin", "root"))).await;
+            assert_eq!(client.status().await, 200);
+            clients.push(client);
+        }
+        admin.post("/v1/activities", &activity("bo", "viewed").set("content", "c1")).await.expect(201);
+        assert!(count_snapshots(database).await > 0, "the exports hold their snapshots");
+        drop(clients);
+        wait_until_no_snapshot(database).await;
+    }
+    assert_eq!(admin.get(EXPORT).await.expect(200).ndjson().len(), LARGE_ROWS + 4);
 }
 
 /// The query of an export has found no row yet at the deadline of the export. In SQLite no table can block a reader, so

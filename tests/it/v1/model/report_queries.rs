@@ -16,7 +16,7 @@ use rollbook::log::facets::facet_filter;
 use rollbook::log::progress::StatusFilter;
 use rollbook::log::summary::Dimension;
 use rollbook::log::{Filter as LogFilter, ParseContext, Position, Query};
-use rollbook::store::{Detail, FacetCache, Page, SkippedRows, Store};
+use rollbook::store::{FacetCache, Page, SkippedRows, Store};
 use rollbook::texts::Language;
 
 use super::answers;
@@ -337,8 +337,7 @@ async fn compare_log(
     check(count == expected_value.len() as u64, || {
         format!("the total is {count}, not {}", expected_value.len())
     })?;
-    let rows =
-        store.stream_rows(question, query.sort, query.now, Detail::Whole, &SkippedRows::default()).await;
+    let rows = store.stream_rows(question, query.sort, query.now, &SkippedRows::default()).await;
     let rows = rows.map_err(|error| error.to_string())?.try_concat().await;
     let rows = rows.map_err(|error| error.to_string())?;
     let found_value: Vec<String> = rows.iter().map(|row| row.id.to_string()).collect();
