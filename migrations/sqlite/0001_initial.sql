@@ -254,6 +254,7 @@ CREATE UNIQUE INDEX contents_id ON contents (org, id_digest);
 CREATE INDEX contents_reprojecting ON contents (org, key) WHERE reprojecting;
 CREATE INDEX contents_id_order ON contents (org, id_order) WHERE listed;
 CREATE INDEX contents_title ON contents (org, title_order, id_order) WHERE listed;
+CREATE INDEX contents_source ON contents (org, COALESCE(source_folded, source)) WHERE source IS NOT NULL;
 CREATE INDEX contents_type ON contents (org, type_order, id_order) WHERE listed;
 
 -- The definitions that a rebuild has merged so far. At its end they replace those in `contents`.
@@ -426,6 +427,15 @@ CREATE INDEX activities_time ON activities (org, happened_at, seq);
 CREATE INDEX activities_person ON activities (org, person, happened_at, seq);
 CREATE INDEX activities_content ON activities (org, content, happened_at, seq) WHERE content IS NOT NULL;
 CREATE INDEX activities_action ON activities (org, action, happened_at, seq);
+-- Values that may be rare, and marks: the rows of each in the order of time. New rows come at an end, so they cost little.
+CREATE INDEX activities_verb ON activities (org, verb, happened_at, seq);
+CREATE INDEX activities_origin ON activities (org, origin, happened_at, seq);
+CREATE INDEX activities_device_type ON activities (org, COALESCE(device_type_folded, device_type), happened_at, seq) WHERE device_type IS NOT NULL;
+CREATE INDEX activities_source ON activities (org, COALESCE(source_folded, source), happened_at, seq) WHERE source IS NOT NULL;
+CREATE INDEX activities_success ON activities (org, success, happened_at, seq) WHERE success IS NOT NULL;
+CREATE INDEX activities_certified ON activities (org, happened_at, seq) WHERE certified;
+CREATE INDEX activities_expiring ON activities (org, happened_at, seq, expired_at) WHERE expired_at IS NOT NULL;
+CREATE INDEX activities_imported ON activities (org, happened_at, seq) WHERE import IS NOT NULL;
 -- The session events logged_in, logged_out and visited. Their order decides which logins are visits.
 CREATE INDEX activities_session ON activities (org, person, happened_at, id) WHERE action IN (13, 14, 25);
 CREATE INDEX activities_certificate ON activities (org, certificate_expires_at) WHERE certificate_expires_at IS NOT NULL;

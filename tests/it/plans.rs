@@ -5,6 +5,7 @@
 use rollbook::access::{Credential, CredentialScope, Principal, ReachRules, Scoped};
 use rollbook::base::clock::Timestamp;
 use rollbook::base::ids::OrgId;
+use rollbook::catalogue::LearningType;
 use rollbook::log::{ParseContext, Position, Query};
 use rollbook::store::{Page, RecordKind};
 use serde_json::json;
@@ -17,22 +18,25 @@ use crate::support::{Database, TestServer, apply, both_databases};
 const ROWS: i64 = 120_000;
 const USERS: usize = 2_000;
 const CONTENTS: usize = 1_000;
+const RARE_VERB: &str = "http://example.org/verbs/rare";
 const IMPORT: &str = "ec531277-b57b-4c15-8d91-d292c5b2b8f7";
 
 /// SQL that inserts an activity for each `n` from 1 to [`ROWS`].
 ///
-/// Users, contents and times are spread. One in 1,000 has the action `arranged`, one in 2,000 a certificate
+/// Users, contents and times are spread. One in 30,000 has the rare verb, device type or source. One in 1,000 has the action `arranged`, one in 2,000 a certificate
 /// that expires soon, and one in 600 an import.
 const INSERT: &str = "\
     INSERT INTO activities (org, seq, id, happened_at, stored_at, person, verb, content, action, origin, completed, \
         latest, success, certified, percent, expired_at, certificate_expires_at, import, device_type, source, answers) \
-    SELECT p.org, 1000000 + s.n, {id}, {start} - (s.n * 7919 % 120000) * 300000000, {start}, p.key, v.key, c.key, \
+    SELECT p.org, 1000000 + s.n, {id}, {start} - (s.n * 7919 % 120000) * 300000000, {start}, p.key, \
+        CASE WHEN s.n % 30000 = 11 THEN v.rare ELSE v.key END, c.key, \
         CASE WHEN s.n % 1000 = 0 THEN 2 WHEN s.n % 3 = 0 THEN 5 ELSE 12 END, CASE WHEN s.n % 4 = 0 THEN 3 ELSE 1 END, s.n % 3 = 0, \
         s.n % 6 = 0, CASE WHEN s.n % 3 = 0 THEN s.n % 2 = 0 END, s.n % 2000 = 0, 50, CASE WHEN s.n % 5 = 0 THEN {start} - s.n END, \
         CASE WHEN s.n % 2000 = 0 THEN {start} + (s.n % 7) * 86400000000 END, CASE WHEN s.n % 600 = 0 THEN {import} END, \
-        CASE WHEN s.n % 4 = 0 THEN 'api' ELSE 'phone' END, CASE WHEN s.n % 4 = 1 THEN 'Library' END, CASE WHEN s.n % 5 < 2 THEN 1 ELSE 0 END \
+        CASE WHEN s.n % 4 = 0 THEN 'api' WHEN s.n % 30000 = 13 THEN 'tv' ELSE 'phone' END, \
+        CASE WHEN s.n % 30000 = 17 THEN 'archive' WHEN s.n % 4 = 1 THEN 'Library' END, CASE WHEN s.n % 5 < 2 THEN 1 ELSE 0 END \
     FROM ({series}) s JOIN numbered_persons p ON p.i = s.n * 104729 % 2000 JOIN numbered_contents c ON c.i = s.n * 15485863 % 1000 \
-    CROSS JOIN (SELECT min(key) AS key FROM verbs) v";
+    CROSS JOIN (SELECT min(key) AS key, max(key) AS rare FROM verbs) v";
 
 /// Numbers the accounts of users and the registered contents from 0.
 const NUMBER: &str = "\
@@ -69,9 +73,10 @@ async fn insert_activities(server: &TestServer) {
         })
         .collect();
     admin.post("/v1/contents/batch", &contents).await.expect(200);
-    let one =
-        statement(json!({"mbox": "mailto:u1@example.org"}), "http://id.tincanapi.com/verb/viewed", "urn:x");
-    admin.post("/xapi/statements", &one).await.expect(200);
+    for verb in ["http://id.tincanapi.com/verb/viewed", RARE_VERB] {
+        let one = statement(json!({"mbox": "mailto:u1@example.org"}), verb, "urn:x");
+        admin.post("/xapi/statements", &one).await.expect(200);
+    }
 
     let insert = INSERT.replace("{start}", &START.micros().to_string());
     let inserted = match server.database() {
@@ -106,12 +111,13 @@ async fn insert_activities(server: &TestServer) {
                 .replace("{import}", &format!("'{IMPORT}'::uuid"));
             let mut connection =
                 sqlx::PgConnection::connect(&server.database().url()).await.expect("a connection");
+            let no_statistics = "ALTER TABLE activities SET (autovacuum_enabled = false)";
+            sqlx::raw_sql(no_statistics).execute(&mut connection).await.expect("no statistics");
             sqlx::raw_sql(NUMBER).execute(&mut connection).await.expect("numbers");
             let done = sqlx::raw_sql(AssertSqlSafe(insert))
                 .execute(&mut connection)
                 .await
                 .expect("the activities are inserted");
-            sqlx::raw_sql("VACUUM ANALYZE").execute(&mut connection).await.expect("statistics");
             connection.close().await.expect("the connection closes");
             done.rows_affected()
         }
@@ -239,107 +245,195 @@ fn scans_activities(plan: &[String]) -> bool {
 }
 
 fn uses_index(plan: &[String], indexes: &[&str]) -> bool {
-    indexes.iter().any(|index| plan.iter().any(|line| line.contains(index)))
+    indexes.iter().any(|index| plan.iter().any(|line| format!("{line} ").contains(index)))
 }
 
-const TIME: &[&str] = &["activities_time"];
 /// The primary key, by which rows of a range of positions are found.
+const BY_SEQ_OF_DATABASE: &[&str] = &["BY_SEQ"];
 const BY_SEQ: &[&str] = &["activities_pkey", "PRIMARY KEY (org=? AND seq"];
 
-#[apply(both_databases)]
-async fn no_page_reads_all_activities(server: &TestServer) {
-    insert_activities(server).await;
+/// Filters of which all rows are in one index, in the order of the page.
+const IN_ORDER: &[(&str, &str)] = &[
+    ("", "activities_time"),
+    ("sort=happened_at", "activities_time"),
+    ("include_deactivated=true", "activities_time"),
+    ("completed=true", "activities_time"),
+    ("completed=false", "activities_time"),
+    ("result=passed,failed", "activities_time"),
+    ("expired=false", "activities_time"),
+    ("has_certificate=false", "activities_time"),
+    ("bulk_import=false", "activities_time"),
+    ("to=2026-01-01", "activities_time"),
+    ("from=2026-03-17&to=2026-03-18", "activities_time"),
+    ("period=today", "activities_time"),
+    ("period=last_7_days&completed=true", "activities_time"),
+    ("result=passed", "activities_success"),
+    ("result=failed&sort=happened_at", "activities_success"),
+    ("expired=true", "activities_expiring"),
+    ("has_certificate=true", "activities_certified"),
+    ("bulk_import=true", "activities_imported"),
+    ("device_type=phone", "activities_device_type"),
+    ("device_type=TV&sort=happened_at", "activities_device_type"),
+    ("origin=api", "activities_origin"),
+    ("origin=manual", "activities_origin"),
+    ("source=Library", "activities_source"),
+    ("source=absent", "activities_source"),
+    ("action=arranged", "activities_action"),
+    ("action=arranged&sort=happened_at", "activities_action"),
+    ("action=visited", "activities_action"),
+    ("verb=http://id.tincanapi.com/verb/viewed", "activities_verb"),
+    ("verb=http://example.org/verbs/rare", "activities_verb"),
+    ("import=ec531277-b57b-4c15-8d91-d292c5b2b8f7", "activities_import"),
+    ("latest=true", "activities_latest "),
+    ("latest=true&sort=happened_at", "activities_latest "),
+    ("expired=true&latest=true", "activities_latest "),
+    ("expired=false&latest=true&sort=happened_at", "activities_latest "),
+    ("content=c0005", "activities_content"),
+    ("tag=rare", "activities_content"),
+    ("cpd_label=rare", "activities_content"),
+    ("title=subject+599", "activities_content"),
+    ("content=c0005&latest=true", "activities_latest_content"),
+    ("content=c0005&latest=true&expired=true", "activities_latest_content"),
+];
+
+/// Filters of which the rows are collected from several places, with all indexes that they need.
+const COLLECTED: &[(&str, &[&str])] = &[
+    ("user=u0007", &["activities_person"]),
+    ("user=u0007&sort=happened_at", &["activities_person"]),
+    ("user=u0007&action=arranged", &["activities_person", "activities_action"]),
+    ("group=g", &["activities_person"]),
+    ("location=Hull", &["activities_person"]),
+    ("custom%5Bcode%5D=7", &["activities_person"]),
+    ("content=c0005&user=u0007", &["activities_person"]),
+    ("from=2026-03-17&to=2026-03-18&user=u0007", &["activities_person"]),
+    ("type=quiz", &["activities_time", "activities_content"]),
+    ("type=quiz&sort=happened_at", &["activities_time", "activities_content"]),
+    ("title=subject", &["activities_time", "activities_content"]),
+    ("team=all", &["activities_time", "activities_person"]),
+    ("team=all&tag=rare", &["activities_content"]),
+    ("team=all&result=failed&period=previous_month", &["activities_success", "activities_person"]),
+    ("team=all&device_type=tv", &["activities_device_type", "activities_person"]),
+    ("latest=true&team=all", &["activities_latest ", "activities_latest_person"]),
+    ("user=u0007&latest=true", &["activities_latest_person"]),
+    ("action=arranged,added", &["activities_action"]),
+    ("action=viewed,completed", &["activities_action"]),
+    ("certificate_expires_within=P1D", &["activities_certificate"]),
+    ("certificate_expires_within=P1D&latest=true", &["activities_certificate"]),
+    ("stored_from=2027-01-01", BY_SEQ_OF_DATABASE),
+    ("stored_from=2027-01-01&sort=happened_at", BY_SEQ_OF_DATABASE),
+    ("stored_from=2027-01-01&content=c0005&team=all", BY_SEQ_OF_DATABASE),
+];
+
+/// Each page reads by the indexes that its filter names, without a sort of many rows.
+async fn check_pages(server: &TestServer) {
     let middle = Some(Position {
         happened_at: Timestamp::from_micros(START.micros() - 18_000_000_000_000),
         seq: 1_060_000,
     });
-    // Filters that find many: by time without a sort, from the start and from a cursor.
-    for parameters in [
-        "",
-        "sort=happened_at",
-        "include_deactivated=true",
-        "completed=true",
-        "completed=false",
-        "result=passed",
-        "result=failed",
-        "expired=true",
-        "expired=false",
-        "device_type=phone",
-        "origin=api",
-        "source=Library",
-        "has_certificate=false",
-        "bulk_import=false",
-        "type=quiz",
-        "type=quiz&sort=happened_at",
-        "team=all",
-        "title=subject",
-        "to=2026-01-01",
-        "action=viewed,completed",
-        "verb=http://id.tincanapi.com/verb/viewed",
-    ] {
-        for after in [None, middle] {
+    for after in [None, middle] {
+        for (parameters, index) in IN_ORDER {
             let plan = explain_page(server, parameters, after).await;
-            assert!(
-                uses_index(&plan, &["activities_time", "activities_action"]),
-                "{parameters:?} {after:?}: {plan:#?}"
-            );
+            assert!(uses_index(&plan, &[index]), "{parameters:?} {after:?}: {plan:#?}");
             assert!(!scans_activities(&plan) && !sorts(&plan), "{parameters:?} {after:?}: {plan:#?}");
         }
-    }
-    // The newest completions: by their own index without a sort. Each row is compared by an index with the rows of the
-    // user's other persons.
-    for parameters in [
-        "latest=true",
-        "latest=true&sort=happened_at",
-        "expired=true&latest=true",
-        "expired=false&latest=true&sort=happened_at",
-        "latest=true&team=all",
-    ] {
-        for after in [None, middle] {
+        for (parameters, indexes) in COLLECTED {
             let plan = explain_page(server, parameters, after).await;
-            for indexes in [&["activities_latest "], &["activities_latest_person"]] {
-                let plan: Vec<String> = plan.iter().map(|line| format!("{line} ")).collect();
-                assert!(uses_index(&plan, indexes), "{parameters:?} {after:?}: {plan:#?}");
+            for index in *indexes {
+                let names: &[&str] = if *index == "BY_SEQ" { BY_SEQ } else { &[index] };
+                assert!(uses_index(&plan, names), "{parameters:?} {after:?} {index}: {plan:#?}");
             }
-            assert!(!scans_activities(&plan) && !sorts(&plan), "{parameters:?} {after:?}: {plan:#?}");
+            assert!(!scans_activities(&plan), "{parameters:?} {after:?}: {plan:#?}");
         }
     }
-    // Filters that find few: by an index, or in a short period. They may sort.
-    for (parameters, indexes) in [
-        ("user=u0007", &["activities_person"] as &[&str]),
-        ("user=u0007&sort=happened_at", &["activities_person"]),
-        ("user=u0007&action=arranged", &["activities_person", "activities_action"]),
-        ("group=g", &["activities_person"]),
-        ("location=Hull", &["activities_person"]),
-        ("custom%5Bcode%5D=7", &["activities_person"]),
-        ("content=c0005", &["activities_content"]),
-        ("tag=rare", &["activities_content"]),
-        ("cpd_label=rare", &["activities_content"]),
-        ("title=subject+599", &["activities_content"]),
-        ("content=c0005&user=u0007", &["activities_content", "activities_person", "activities_progress"]),
-        ("action=arranged", &["activities_action"]),
-        ("action=arranged&sort=happened_at", &["activities_action"]),
-        ("action=arranged,added", &["activities_action", "activities_time"]),
-        ("action=visited", &["activities_action", "activities_session"]),
-        ("import=ec531277-b57b-4c15-8d91-d292c5b2b8f7", &["activities_import"]),
-        ("certificate_expires_within=P1D", &["activities_certificate"]),
-        ("stored_from=2027-01-01", BY_SEQ),
-        ("stored_from=2027-01-01&sort=happened_at", BY_SEQ),
-        ("stored_from=2027-01-01&content=c0005&team=all", BY_SEQ),
-        ("certificate_expires_within=P1D&latest=true", &["activities_certificate"]),
-        ("content=c0005&latest=true", &["activities_latest_content"]),
-        ("content=c0005&latest=true&expired=true", &["activities_latest_content"]),
-        ("user=u0007&latest=true", &["activities_latest_person"]),
-        ("from=2026-03-17&to=2026-03-18", TIME),
-        ("period=today", TIME),
-        ("period=last_7_days&completed=true", TIME),
-        ("from=2026-03-17&to=2026-03-18&user=u0007", &["activities_person", "activities_time"]),
-    ] {
-        for after in [None, middle] {
-            let plan = explain_page(server, parameters, after).await;
-            assert!(uses_index(&plan, indexes), "{parameters}: {plan:#?}");
-            assert!(!scans_activities(&plan), "{parameters}: {plan:#?}");
+}
+
+/// Few rows that match among many, with the SQL condition that finds them by reading all rows.
+const FEW_AMONG_MANY: &[(&str, &str)] = &[
+    ("verb=http://example.org/verbs/rare", "a.verb = (SELECT max(v.key) FROM verbs v)"),
+    (
+        "verb=http://example.org/verbs/rare&origin=manual,api,xapi",
+        "a.verb = (SELECT max(v.key) FROM verbs v)",
+    ),
+    ("device_type=TV", "a.device_type = 'tv'"),
+    ("device_type=tv&team=all", "a.device_type = 'tv'"),
+    (
+        "device_type=tv,desktop&type=quiz",
+        "a.device_type = 'tv' AND a.content IN (SELECT c.key FROM contents c WHERE c.type = {quiz})",
+    ),
+    ("source=Archive", "a.source = 'archive'"),
+    ("source=absent", "1 = 0"),
+    ("origin=system", "1 = 0"),
+    ("action=arranged,added&device_type=phone&result=passed", "1 = 0"),
+    ("action=arranged&team=few", "a.action = 2 AND a.person IN ({few})"),
+    ("team=few", "a.person IN ({few})"),
+    (
+        "team=few&completed=true&type=quiz",
+        "a.person IN ({few}) AND a.completed AND a.content IN (SELECT c.key FROM contents c WHERE c.type = {quiz})",
+    ),
+    ("team=all&tag=rare", "a.content = (SELECT c.key FROM contents c WHERE c.id = 'c0005')"),
+    ("team=all&has_certificate=true", "a.certified"),
+    (
+        "team=all&type=quiz&bulk_import=true&result=failed",
+        "a.import IS NOT NULL AND NOT a.success AND a.content IN (SELECT c.key FROM contents c WHERE c.type = {quiz})",
+    ),
+    ("certificate_expires_within=P1D", "a.certificate_expires_at BETWEEN {start} AND {start} + 86400000000"),
+];
+
+/// The ids of the rows that match a condition, in the order of a page, without those of deactivated users.
+async fn find_ids(server: &TestServer, condition: &str, order: &str) -> Vec<String> {
+    let few = "SELECT p.key FROM persons p JOIN users u ON u.key = p.user_key WHERE u.id IN ('u0000', 'u0001', 'u0002')";
+    let quiz = LearningType::Quiz.code().to_string();
+    let condition = condition
+        .replace("{few}", few)
+        .replace("{quiz}", &quiz)
+        .replace("{start}", &START.micros().to_string());
+    let select = format!(
+        "SELECT a.id FROM activities a WHERE {condition} AND a.action <> 25 \
+         AND a.person NOT IN (SELECT p.key FROM persons p WHERE p.deactivated) ORDER BY {order}"
+    );
+    let select = AssertSqlSafe(select);
+    let url = server.database().url();
+    let ids: Vec<uuid::Uuid> = match server.database() {
+        Database::Sqlite { .. } => {
+            let mut connection = sqlx::SqliteConnection::connect(&url).await.expect("a connection");
+            sqlx::query_scalar(select).fetch_all(&mut connection).await.expect("ids")
         }
+        Database::Postgres { .. } => {
+            let mut connection = sqlx::PgConnection::connect(&url).await.expect("a connection");
+            sqlx::query_scalar(select).fetch_all(&mut connection).await.expect("ids")
+        }
+    };
+    ids.into_iter().map(|id| id.to_string()).collect()
+}
+
+/// The pages of a filter have all rows that match, in order, also where a walk ends and another one goes on.
+#[apply(both_databases)]
+async fn few_rows_among_many_are_found_on_every_path(server: &TestServer) {
+    insert_activities(server).await;
+    let root = server.person("admin", "root");
+    let orders = [("", "a.happened_at DESC, a.seq DESC"), ("&sort=happened_at", "a.happened_at, a.seq")];
+    for (parameters, condition) in FEW_AMONG_MANY {
+        for (sort, order) in orders {
+            for limit in [3, 200] {
+                let path = format!("/v1/activities?{parameters}{sort}&limit={limit}");
+                let rows = root.list(&path, "activities").await;
+                let ids: Vec<&str> = rows.iter().map(|row| row["id"].as_str().expect("an id")).collect();
+                let mut expected = find_ids(server, condition, order).await;
+                assert_eq!(ids.len(), expected.len(), "{path}");
+                assert_eq!(ids, expected, "{path}");
+                expected.clear();
+            }
+        }
+    }
+}
+
+#[apply(both_databases)]
+async fn no_page_reads_all_activities(server: &TestServer) {
+    insert_activities(server).await;
+    check_pages(server).await;
+    if matches!(server.database(), Database::Postgres { .. }) {
+        server.database().execute("VACUUM ANALYZE").await;
+        check_pages(server).await;
     }
     // The persons of a filter are found through users, never by reading all persons.
     for parameters in [
@@ -395,9 +489,5 @@ async fn no_page_reads_all_activities(server: &TestServer) {
     for parameters in ["user=nobody", "content=nothing", "tag=none", "title=nowhere", "team=nowhere"] {
         let plan = explain_page(server, parameters, None).await;
         assert!(plan.is_empty(), "{parameters} needs no query: {plan:#?}");
-    }
-    for parameters in ["action=arranged", "from=2026-03-17&to=2026-03-18", "period=today"] {
-        let plan = explain_page(server, parameters, None).await;
-        assert!(!sorts(&plan), "{parameters}: {plan:#?}");
     }
 }

@@ -87,4 +87,10 @@ impl Arrival {
             sql.push(" AND ").push(column).push(" <= ").bind(up_to);
         }
     }
+
+    /// The conditions on the position of `activities a`, with their values.
+    pub(super) fn conditions(self) -> impl Iterator<Item = (&'static str, i64)> {
+        let up_to = self.up_to.map(|up_to| (" AND a.seq <= ", up_to));
+        std::iter::once((" AND a.seq > ", self.after)).chain(up_to)
+    }
 }

@@ -35,7 +35,8 @@ pub(crate) fn push_content_filters(sql: &mut Sql, filter: &Filter) {
     push_titles(sql, filter);
 }
 
-fn folded(texts: &[String]) -> Vec<String> {
+/// The folded texts, as they are stored in the columns `…_folded`.
+pub(super) fn folded(texts: &[String]) -> Vec<String> {
     texts.iter().map(|text| fold(text)).collect()
 }
 

@@ -104,23 +104,6 @@ impl FromRow for PageRow {
 }
 
 impl Store {
-    /// Finds one page of rows, with at most `bytes` bytes of text.
-    pub async fn find_rows(
-        &self,
-        filter: &Scoped<&Filter>,
-        page: Page,
-        bytes: usize,
-    ) -> Result<base::Page<Row>, StoreError> {
-        let limits = PageLimits {
-            rows: page.limit as usize,
-            bytes,
-        };
-        match self.page_query(filter, page).await? {
-            Some(sql) => self.fetch_page_rows(filter.org(), sql, limits).await,
-            None => Ok(base::Page::empty()),
-        }
-    }
-
     /// The first rows of a query for [`PageRow::columns`] without a `LIMIT`.
     pub(super) async fn fetch_page_rows(
         &self,
@@ -176,31 +159,13 @@ impl Store {
         Ok(found.into_iter().collect())
     }
 
-    /// Returns the database's plan for one page of rows, one text for each line.
-    ///
-    /// Operators use it to examine a slow request, and tests use it to check that each filter uses its index. The
-    /// format depends on the database. The plan is empty if no row can match.
-    pub async fn explain_rows(
-        &self,
-        filter: &Scoped<&Filter>,
-        page: Page,
-    ) -> Result<Vec<String>, StoreError> {
-        match self.page_query(filter, page).await? {
-            Some(mut sql) => {
-                sql.push(" LIMIT ").bind(i64::from(page.limit));
-                self.db().explain(sql).await
-            }
-            None => Ok(Vec::new()),
-        }
-    }
-
     /// Counts the rows of all pages by a query.
     pub(super) async fn count_stored_rows(
         &self,
         filter: &Scoped<&Filter>,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        let Some(sql) = self.rows_query(filter, "count(*)", now, None).await? else {
+        let Some(sql) = self.rows_query(filter, "count(*)", now).await? else {
             return Ok(0);
         };
         let count = self.long_db().count(sql).await?;
@@ -254,7 +219,7 @@ impl Store {
         reader: RowReader<T>,
         skipped: &SkippedRows,
     ) -> Result<impl Stream<Item = Result<Vec<T>, StoreError>> + Send + 'static, StoreError> {
-        let sql = self.rows_query(filter, columns, now, None).await?;
+        let sql = self.rows_query(filter, columns, now).await?;
         let chunks = sql.map(|mut sql| {
             push_order(&mut sql, sort);
             self.db().stream(self.runtime(), sql, reader, skipped.clone())
@@ -271,7 +236,7 @@ impl Store {
         now: Timestamp,
         read: fn(&database::Row) -> Result<T, StoreError>,
     ) -> Result<impl Stream<Item = Result<Vec<T>, StoreError>> + Send + 'static, StoreError> {
-        let sql = self.rows_query(filter, columns, now, None).await?;
+        let sql = self.rows_query(filter, columns, now).await?;
         let reader = RowReader {
             read,
             bytes: |_| 0, // the columns that code counts are short
@@ -341,33 +306,14 @@ impl Store {
         Ok(Some(sql))
     }
 
-    /// The query for one page of rows, or `None` if no row can match.
-    async fn page_query(&self, filter: &Scoped<&Filter>, page: Page) -> Result<Option<Sql>, StoreError> {
-        let after = page.after.map(|position| (page.sort, position));
-        let sql = self
-            .rows_query(filter, &PageRow::columns(), page.now, after)
-            .await?;
-        Ok(sql.map(|mut sql| {
-            push_order(&mut sql, page.sort);
-            sql
-        }))
-    }
-
     /// The query for `columns` of the rows that match, without an order, or `None` if no row can match.
     async fn rows_query(
         &self,
         filter: &Scoped<&Filter>,
         columns: &str,
         now: Timestamp,
-        after: Option<(Sort, Position)>,
     ) -> Result<Option<Sql>, StoreError> {
-        let sql = self.rows_query_by(filter, columns, now, None).await?;
-        Ok(sql.map(|mut sql| {
-            if let Some((sort, position)) = after {
-                push_after(&mut sql, sort, position);
-            }
-            sql
-        }))
+        self.rows_query_by(filter, columns, now, None).await
     }
 
     /// [`Store::rows_query`] for the rows with these `seq`. Its cost depends on their number only.
@@ -386,7 +332,7 @@ impl Store {
         }))
     }
 
-    /// [`Store::rows_query`] without a position, on the given path to the rows or the best one.
+    /// [`Store::rows_query`] on the given path to the rows or the best one.
     async fn rows_query_by(
         &self,
         filter: &Scoped<&Filter>,
@@ -516,19 +462,6 @@ pub(super) fn select_rows(org: i64, columns: &str) -> Sql {
     let mut sql = Sql::new("SELECT ").with(org);
     sql.push(columns).push(" FROM activities a");
     sql
-}
-
-/// Adds the condition that a row comes after the position.
-fn push_after(sql: &mut Sql, sort: Sort, position: Position) {
-    sql.push(" AND (a.happened_at, a.seq) ").push(match sort {
-        Sort::NewestFirst => "<",
-        Sort::OldestFirst => ">",
-    });
-    sql.push(" (")
-        .bind(position.happened_at.micros())
-        .push(", ")
-        .bind(position.seq)
-        .push(")");
 }
 
 /// Adds the order of the rows.

@@ -7,7 +7,7 @@
 //! | `x IN LIST($n)` | `x = ANY($n)` | `x IN (SELECT value FROM json_each($n))` |
 //! | `FOR UPDATE`, also with `NOWAIT` | unchanged | removed: there is one writing transaction at a time |
 //! | `STRPOS(a, b)` | unchanged | `instr(a, b)` |
-//! | `INDEXED BY x` | removed: its planner has statistics | unchanged |
+//! | `INDEXED BY x` | removed: it cannot be told an index | unchanged |
 //! | `NOW_MICROS()` | the clock of the database in microseconds since 1970 | the same, to the millisecond |
 //!
 //! A join of `persons` and `activities` names both indexes and is a `CROSS JOIN`, which fixes its order on SQLite:

@@ -44,10 +44,20 @@ impl Db {
         sql: Sql,
         limits: PageLimits,
     ) -> Result<Page<T>, StoreError> {
+        self.fetch_page_by(limits, |_| sql.clone()).await
+    }
+
+    /// [`Db::fetch_page`] of a query that depends on the number of rows to read.
+    pub(crate) async fn fetch_page_by<T: FromRow + Send>(
+        &self,
+        limits: PageLimits,
+        query: impl Fn(i64) -> Sql,
+    ) -> Result<Page<T>, StoreError> {
         let mut reading = limits;
         loop {
-            let mut first = sql.clone();
-            first.push(" LIMIT ").bind(one_more(reading.rows));
+            let rows = one_more(reading.rows);
+            let mut first = query(rows);
+            first.push(" LIMIT ").bind(rows);
             let page = self.fetch_first(first, reading).await?;
             match reading.after_unreadable(&page) {
                 Some(larger) => reading = larger,

@@ -44,7 +44,9 @@ pub(crate) use identity::Identity;
 use lease::AllRows;
 pub(crate) use lease::{Lease, PostgresTx, Read};
 pub(crate) use limits::Work;
-use limits::{LONG_IDLE_TEXT, Limits, STREAM_LIMITS, STREAM_RESOURCES, idle_text, limits_text};
+use limits::{
+    LONG_IDLE_TEXT, Limits, STREAM_LIMITS, STREAM_RESOURCES, idle_text, limits_text, read_plans_text,
+};
 use moment::Moment;
 
 /// The name of this program in the database's list of connections.
@@ -463,9 +465,11 @@ impl PostgresPool {
     fn begin_text(&self) -> String {
         let limits = limits_text(&self.limits, self.work, "SET LOCAL");
         match (self.access, &self.moment) {
-            (_, Some(moment)) => format!("{}; {limits}", moment.begin_text()),
             (Access::Write, None) => format!("BEGIN; {limits}"),
-            (Access::Read, None) => format!("BEGIN READ ONLY; {limits}"),
+            (_, moment) => {
+                let begin = moment.as_ref().map_or_else(|| "BEGIN READ ONLY".to_owned(), |moment| moment.begin_text());
+                format!("{begin}; {limits}; {}", read_plans_text("SET LOCAL"))
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use super::hosts::is_standby;
 use super::identity::Identity;
-use super::limits::{CUSTOM_PLANS, KEEPALIVE, Limits, WATCH_CLIENT, Work, limits_text};
+use super::limits::{KEEPALIVE, Limits, WATCH_CLIENT, Work, limits_text, read_plans_text};
 use super::{Access, REPLICA_TIME};
 use crate::store::db::StoreError;
 
@@ -43,8 +43,8 @@ pub(super) fn set_up_text(limits: &Limits, access: Access) -> String {
     // The database limits all queries that read as long ones. This process closes the connection of a short one that
     // takes longer than it may.
     let (work, more) = match access {
-        Access::Write => (Work::Short, ""),
-        Access::Read => (Work::Long, CUSTOM_PLANS),
+        Access::Write => (Work::Short, String::new()),
+        Access::Read => (Work::Long, read_plans_text("SET")),
     };
     format!("{}; {KEEPALIVE}; {more}", limits_text(limits, work, "SET"))
 }

@@ -91,13 +91,19 @@ pub(super) const WATCH_CLIENT: &str = "SELECT set_config(name, '2000', false) FR
 /// The limits on a query whose rows are read as slowly as a client reads. A slow reader looks to TCP like one that is gone,
 /// so it has ten minutes.
 pub(super) const STREAM_LIMITS: &str = "SET LOCAL statement_timeout = 0; SET LOCAL tcp_user_timeout = 600000; \
-                             SET LOCAL plan_cache_mode = force_custom_plan";
+                             SET LOCAL plan_cache_mode = force_custom_plan; \
+                             SET LOCAL enable_bitmapscan TO DEFAULT; SET LOCAL jit TO DEFAULT";
 
 /// What a stream of many rows needs besides: memory for its sort, at least 32 MiB, and no compilation of the query, which
 /// takes longer than it saves.
 pub(super) const STREAM_RESOURCES: &str = "SET LOCAL jit = off; SELECT set_config('work_mem', \
                              greatest(pg_size_bytes(current_setting('work_mem')) / 1024, 32768) || 'kB', true)";
 
-/// The best plan of a filter depends on its values. PostgreSQL would switch to a generic plan after five runs, which can
-/// be a thousand times slower.
-pub(super) const CUSTOM_PLANS: &str = "SET plan_cache_mode = force_custom_plan";
+/// The settings for the plans of queries that read, as `SET` statements.
+///
+/// The best plan of a filter depends on its values. PostgreSQL would switch to a generic plan after five runs, which can be a
+/// thousand times slower. Without statistics it takes an organisation for a small part of a table. It would then read all
+/// rows of it in a bitmap and sort them, instead of the first ones of an index in order, and it would compile that plan.
+pub(super) fn read_plans_text(set: &str) -> String {
+    format!("{set} plan_cache_mode = force_custom_plan; {set} enable_bitmapscan = off; {set} jit = off")
+}

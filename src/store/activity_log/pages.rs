@@ -1,0 +1,485 @@
+//! Finds the rows of a page of the log.
+//!
+//! A page is found in steps ([`Paths::steps`]). A step reads the rows of a part of one index and adds those that match.
+//! The parts follow each other in the order of the page, so the next step, by the same or by another index, begins where
+//! the last one has ended. Rows that are recorded or changed meanwhile are found at most once: a part is a range of
+//! positions, and not a number of rows.
+//!
+//! The text of each query has one usable index. All conditions that it does not answer are within a `CASE`, which no
+//! database looks into when it chooses an index. SQLite is also told the index's name.
+
+use crate::access::Scoped;
+use crate::base;
+use crate::log::{Filter, Position, Row, Sort, Window};
+
+use crate::store::activity_log::arrival::Arrival;
+use crate::store::activity_log::conditions::{folded, push_row_filters};
+use crate::store::activity_log::log::{Page, PageRow, push_order, select_rows};
+use crate::store::activity_log::sources::{FEW_KEYS, Keys, Paths, Restrictions, Source, Step};
+use crate::store::db::database::{Engine, Sql};
+use crate::store::db::dialect::Value;
+use crate::store::db::page_rows::PageLimits;
+use crate::store::db::rows::one_more;
+use crate::store::db::{Store, StoreError};
+use crate::store::directory::reach::Persons;
+
+/// A position in the order of the log: the time and the number of a row.
+type Place = (i64, i64);
+
+/// The part of the log in which rows are searched, in the order of the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Span {
+    sort: Sort,
+    /// The place before the part.
+    after: Option<Place>,
+    /// The last place of the part.
+    through: Option<Place>,
+}
+
+impl Span {
+    /// The rows of a window after the last row of the page before.
+    fn new(sort: Sort, after: Option<Position>, window: Window) -> Self {
+        let after = after.map(|position| (position.happened_at.micros(), position.seq));
+        let from = window.from.map(|from| from.micros());
+        let to = window.to.map(|to| to.micros());
+        match sort {
+            Sort::NewestFirst => Self {
+                sort,
+                after: after.into_iter().chain(to.map(|to| (to, i64::MIN))).min(),
+                through: from.map(|from| (from, i64::MIN)),
+            },
+            Sort::OldestFirst => Self {
+                sort,
+                after: after
+                    .into_iter()
+                    .chain(from.map(|from| (from.saturating_sub(1), i64::MAX)))
+                    .max(),
+                through: to.map(|to| (to.saturating_sub(1), i64::MAX)),
+            },
+        }
+    }
+
+    /// Adds the condition that a row is in the part.
+    fn push(self, sql: &mut Sql) {
+        let (after, through) = match self.sort {
+            Sort::NewestFirst => (" < (", " >= ("),
+            Sort::OldestFirst => (" > (", " <= ("),
+        };
+        for (operator, place) in [(after, self.after), (through, self.through)] {
+            if let Some((happened_at, seq)) = place {
+                sql.push(" AND (a.happened_at, a.seq)").push(operator);
+                sql.bind(happened_at).push(", ").bind(seq).push(")");
+            }
+        }
+    }
+}
+
+/// A search for the rows of a page.
+struct Search<'f> {
+    org: i64,
+    engine: Engine,
+    filter: &'f Filter,
+    page: Page,
+    persons: Persons,
+    contents: Option<Vec<i64>>,
+    arrival: Option<Arrival>,
+    paths: Paths,
+}
+
+/// Which entries of a source a query reads.
+#[derive(Clone, Copy)]
+struct Entries {
+    span: Span,
+    /// Whether only those count that match the filter.
+    filtered: bool,
+    /// How many are left out, for each key.
+    offset: usize,
+    /// The most for each of several keys.
+    limit: i64,
+}
+
+impl Search<'_> {
+    fn span(&self) -> Span {
+        Span::new(self.page.sort, self.page.after, self.filter.window(self.page.now))
+    }
+
+    /// The query for the rows of a part, in order, at most `limit` of each key.
+    fn rows(&self, source: &Source, span: Span, limit: i64) -> Sql {
+        let entries = Entries {
+            span,
+            filtered: true,
+            offset: 0,
+            limit,
+        };
+        self.select(source, &PageRow::columns(), entries)
+    }
+
+    /// The query for the last place of a part that has `entries` entries of the key with the most.
+    fn end(&self, source: &Source, span: Span, entries: usize) -> Sql {
+        let entries = Entries {
+            span,
+            filtered: false,
+            offset: entries.saturating_sub(1),
+            limit: 1,
+        };
+        let mut sql = self.select(source, "a.happened_at, a.seq", entries);
+        sql.push(" LIMIT 1");
+        if source.keys.as_ref().is_none_or(|keys| keys.single().is_some()) {
+            sql.push(" OFFSET ").bind(bigint(entries.offset));
+        }
+        sql
+    }
+
+    /// The query for the keys of the next rows: as many keys as the page may have rows.
+    fn next_keys(&self, source: &Source, span: Span, limit: i64) -> Sql {
+        let entries = Entries {
+            span,
+            filtered: true,
+            offset: 0,
+            limit: 1,
+        };
+        let mut sql = self.select(source, "k.value", entries);
+        sql.push(" LIMIT ").bind(limit);
+        sql
+    }
+
+    /// The query for `columns` of the entries, in the order of the page.
+    fn select(&self, source: &Source, columns: &str, entries: Entries) -> Sql {
+        let mut sql = match &source.keys {
+            Some(keys) if keys.single().is_none() => self.select_by_keys(source, keys, columns, entries),
+            _ => self.select_by_key(source, columns, entries),
+        };
+        push_order(&mut sql, self.page.sort);
+        sql
+    }
+
+    /// The entries of a source with one key or without keys. An index in order is read as far as rows are needed.
+    fn select_by_key(&self, source: &Source, columns: &str, entries: Entries) -> Sql {
+        // Otherwise PostgreSQL could walk the whole log in the order of time, to avoid a sort.
+        let is_apart = self.engine == Engine::Postgres && !source.is_sorted;
+        let mut sql = select_rows(self.org, columns);
+        if is_apart {
+            sql = Sql::new("SELECT ").with(self.org);
+            sql.push(columns).push(" FROM (SELECT * FROM activities a");
+        }
+        sql.push(" INDEXED BY ")
+            .push(source.index)
+            .push(" WHERE a.org = $1");
+        source.push_conditions(&mut sql);
+        if let Some((keys, value)) = source.keys.as_ref().and_then(|keys| Some((keys, keys.single()?))) {
+            sql.push(" AND ").push(keys.column).push(" = ").bind(value);
+        }
+        if is_apart {
+            sql.push(" OFFSET 0) a WHERE a.org = $1");
+        }
+        self.push_part(&mut sql, source, entries);
+        sql
+    }
+
+    /// The entries of a source with several keys.
+    fn select_by_keys(&self, source: &Source, keys: &Keys, columns: &str, entries: Entries) -> Sql {
+        let mut sql = Sql::new("SELECT ").with(self.org);
+        sql.push(columns);
+        let (inner, value, end) = match self.engine {
+            Engine::Sqlite => {
+                sql.push(" FROM (SELECT value FROM json_each(").bind(keys.values.clone()).push(
+                    ")) k CROSS JOIN activities a INDEXED BY sqlite_autoindex_activities_1 WHERE a.org = $1 AND a.seq IN (",
+                );
+                let value = match keys.values {
+                    Value::Uuids(_) => "unhex(k.value)",
+                    _ => "k.value",
+                };
+                ("SELECT a.seq", value, ")")
+            }
+            Engine::Postgres => {
+                sql.push(" FROM unnest(").bind(keys.values.clone());
+                sql.push(") k(value) CROSS JOIN LATERAL (");
+                ("SELECT *", "k.value", ") a")
+            }
+        };
+        sql.push(inner)
+            .push(" FROM activities a INDEXED BY ")
+            .push(source.index);
+        sql.push(" WHERE a.org = $1");
+        source.push_conditions(&mut sql);
+        sql.push(" AND ").push(keys.column).push(" = ").push(value);
+        self.push_part(&mut sql, source, entries);
+        push_order(&mut sql, self.page.sort);
+        sql.push(" LIMIT ").bind(entries.limit);
+        sql.push(" OFFSET ").bind(bigint(entries.offset)).push(end);
+        sql
+    }
+
+    fn push_part(&self, sql: &mut Sql, source: &Source, entries: Entries) {
+        entries.span.push(sql);
+        if entries.filtered {
+            self.push_filters(sql, source.keys.as_ref().map(|keys| keys.column));
+        }
+    }
+
+    /// Adds the conditions of the filter, so that no index is chosen for them. The persons or contents of `answered` are
+    /// selected already.
+    fn push_filters(&self, sql: &mut Sql, answered: Option<&str>) {
+        sql.push(" AND CASE WHEN 1 = 1");
+        push_row_filters(sql, self.filter, self.page.now);
+        if let Some(arrival) = self.arrival {
+            arrival.push(sql, "a.seq");
+        }
+        if let Some(contents) = self.contents.as_ref().filter(|_| answered != Some("a.content")) {
+            sql.push(" AND a.content").any_of(contents.clone());
+        }
+        match &self.persons {
+            Persons::Only(_) if answered == Some("a.person") => {}
+            Persons::Only(persons) => {
+                sql.push(" AND a.person").any_of(persons.clone());
+            }
+            Persons::Everyone {
+                deactivated_too: true,
+            } => {}
+            // A list would be read for each part of a page. A page has few rows.
+            Persons::Everyone {
+                deactivated_too: false,
+            } => {
+                sql.push(
+                    " AND (SELECT p.key FROM persons p INDEXED BY persons_deactivated \
+                     WHERE p.org = a.org AND p.key = a.person AND p.deactivated) IS NULL",
+                );
+            }
+        }
+        sql.push(" THEN TRUE END");
+    }
+}
+
+fn bigint(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+impl Store {
+    /// Finds one page of rows, with at most `bytes` bytes of text.
+    pub async fn find_rows(
+        &self,
+        filter: &Scoped<&Filter>,
+        page: Page,
+        bytes: usize,
+    ) -> Result<base::Page<Row>, StoreError> {
+        let Some(search) = self.page_search(filter, page).await? else {
+            return Ok(base::Page::empty());
+        };
+        let found = self.search_page(&search, bytes).await?;
+        let found = found.first(page.limit as usize).within(bytes, PageRow::bytes);
+        let more = found.more;
+        let items = self.complete_rows(filter.org(), found.items).await?;
+        Ok(base::Page { items, more })
+    }
+
+    /// The rows of a page, and perhaps one more.
+    async fn search_page(
+        &self,
+        search: &Search<'_>,
+        bytes: usize,
+    ) -> Result<base::Page<PageRow>, StoreError> {
+        let mut span = search.span();
+        let last = span.through;
+        let mut page: base::Page<PageRow> = base::Page::empty();
+        for step in search.paths.steps() {
+            let source = match step {
+                Step::Walk(source, entries) => {
+                    let entries = entries.div_ceil(source.lookups());
+                    let end: Option<(i64, i64)> =
+                        self.db().fetch_row(search.end(source, span, entries)).await?;
+                    span.through = end.or(last);
+                    source
+                }
+                Step::Finish(source) => {
+                    span.through = last;
+                    source
+                }
+            };
+            let limits = PageLimits {
+                rows: (search.page.limit as usize + 1).saturating_sub(page.items.len()),
+                bytes: bytes.saturating_sub(page.items.iter().map(PageRow::bytes).sum()),
+            };
+            let found = self.search_part(search, source, span, limits).await?;
+            page.items.extend(found.items);
+            page.more = found.more;
+            if page.more || page.items.len() > search.page.limit as usize || span.through == last {
+                break;
+            }
+            span.after = span.through;
+        }
+        Ok(page)
+    }
+
+    /// The first rows of a part that match.
+    async fn search_part(
+        &self,
+        search: &Search<'_>,
+        source: &Source,
+        span: Span,
+        limits: PageLimits,
+    ) -> Result<base::Page<PageRow>, StoreError> {
+        let mut narrow = None;
+        if source.lookups() > FEW_KEYS {
+            // A row of the page has a key of which the first row is among the first ones of all keys.
+            let keys = search.next_keys(source, span, one_more(limits.rows));
+            let keys: Vec<(i64,)> = self.db().fetch_rows(keys).await?;
+            if keys.is_empty() {
+                return Ok(base::Page::empty());
+            }
+            narrow = Some(source.with_keys(keys.into_iter().map(|(key,)| key).collect()));
+        }
+        let source = narrow.as_ref().unwrap_or(source);
+        self.db()
+            .fetch_page_by(limits, |rows| search.rows(source, span, rows))
+            .await
+    }
+
+    /// Returns the database's plans for one page of rows, one text for each line: of all queries that may be needed.
+    ///
+    /// Operators use it to examine a slow request, and tests use it to check that each filter uses its index. The
+    /// format depends on the database. It is empty if no row can match.
+    pub async fn explain_rows(
+        &self,
+        filter: &Scoped<&Filter>,
+        page: Page,
+    ) -> Result<Vec<String>, StoreError> {
+        let Some(search) = self.page_search(filter, page).await? else {
+            return Ok(Vec::new());
+        };
+        let span = search.span();
+        let limit = i64::from(page.limit);
+        let mut lines = Vec::new();
+        for step in search.paths.steps_of_each() {
+            let (Step::Walk(source, _) | Step::Finish(source)) = step;
+            let mut rows = search.rows(source, span, limit);
+            rows.push(" LIMIT ").bind(limit);
+            lines.extend(self.db().explain(rows).await?);
+            if source.lookups() > FEW_KEYS {
+                let keys = search.next_keys(source, span, limit);
+                lines.extend(self.db().explain(keys).await?);
+            }
+            if let Step::Walk(_, entries) = step {
+                lines.extend(self.db().explain(search.end(source, span, entries)).await?);
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Looks up what a filter names, and chooses the indexes. `None` if no row can match.
+    async fn page_search<'f>(
+        &self,
+        filter: &Scoped<&'f Filter>,
+        page: Page,
+    ) -> Result<Option<Search<'f>>, StoreError> {
+        let Some(org) = self.organisation_key(filter.org()).await? else {
+            return Ok(None);
+        };
+        let persons = self.persons(org, filter, filter.inner()).await?;
+        if matches!(&persons, Persons::Only(persons) if persons.is_empty()) {
+            return Ok(None);
+        }
+        let filter = *filter.inner();
+        let contents = self.find_content_keys(org, filter).await?;
+        if contents.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(None);
+        }
+        let verbs = self.find_verb_keys(org, filter).await?;
+        if filter
+            .each()
+            .zip(&verbs)
+            .any(|(filter, keys)| !filter.verbs.is_empty() && keys.is_empty())
+        {
+            return Ok(None);
+        }
+        let arrival = self.find_arrival(org, filter).await?;
+        let paths = Paths::choose(Restrictions {
+            filter,
+            now: page.now,
+            persons: &persons,
+            contents: contents.as_deref(),
+            verbs: &verbs,
+            has_contents_of_source: self.has_contents_of_source(org, filter).await?,
+            arrival,
+        });
+        Ok(Some(Search {
+            org,
+            engine: self.db().engine(),
+            filter,
+            page,
+            persons,
+            contents,
+            arrival,
+            paths,
+        }))
+    }
+
+    /// The keys of the verbs of each of [`Filter::each`].
+    async fn find_verb_keys(&self, org: i64, filter: &Filter) -> Result<Vec<Vec<i64>>, StoreError> {
+        let mut all = Vec::new();
+        for filter in filter.each() {
+            if filter.verbs.is_empty() {
+                all.push(Vec::new());
+                continue;
+            }
+            let iris: Vec<String> = filter.verbs.iter().map(|verb| verb.0.clone()).collect();
+            let mut sql = Sql::new("SELECT v.key FROM verbs v WHERE v.org = $1 AND v.iri").with(org);
+            sql.any_of(iris);
+            let keys: Vec<(i64,)> = self.db().fetch_rows(sql).await?;
+            all.push(keys.into_iter().map(|(key,)| key).collect());
+        }
+        Ok(all)
+    }
+
+    /// Whether a content has one of the sources of the filter: its rows need no source of their own.
+    async fn has_contents_of_source(&self, org: i64, filter: &Filter) -> Result<bool, StoreError> {
+        let sources: Vec<String> = filter.each().flat_map(|filter| folded(&filter.sources)).collect();
+        if sources.is_empty() {
+            return Ok(false);
+        }
+        let mut sql =
+            Sql::new("SELECT c.key FROM contents c INDEXED BY contents_source WHERE c.org = $1").with(org);
+        sql.push(" AND c.source IS NOT NULL AND COALESCE(c.source_folded, c.source)")
+            .any_of(sources)
+            .push(" LIMIT 1");
+        Ok(self.db().fetch_optional(sql).await?.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::Timestamp;
+
+    fn window(from: i64, to: i64) -> Window {
+        Window {
+            from: Some(Timestamp::from_micros(from)),
+            to: Some(Timestamp::from_micros(to)),
+        }
+    }
+
+    fn position(happened_at: i64) -> Option<Position> {
+        Some(Position {
+            happened_at: Timestamp::from_micros(happened_at),
+            seq: 5,
+        })
+    }
+
+    #[test]
+    fn part_begins_at_the_later_one_of_window_and_cursor() {
+        let span = |sort, after| Span::new(sort, after, window(10, 20));
+        let newest = span(Sort::NewestFirst, position(15));
+        assert_eq!(
+            (newest.after, newest.through),
+            (Some((15, 5)), Some((10, i64::MIN)))
+        );
+        let newest = span(Sort::NewestFirst, position(30));
+        assert_eq!(newest.after, Some((20, i64::MIN)));
+        let oldest = span(Sort::OldestFirst, position(15));
+        assert_eq!(
+            (oldest.after, oldest.through),
+            (Some((15, 5)), Some((19, i64::MAX)))
+        );
+        let oldest = span(Sort::OldestFirst, None);
+        assert_eq!(oldest.after, Some((9, i64::MAX)));
+    }
+}
