@@ -438,7 +438,7 @@ CREATE INDEX activities_expiring ON activities (org, happened_at, seq, expired_a
 CREATE INDEX activities_imported ON activities (org, happened_at, seq) WHERE import IS NOT NULL;
 -- The session events logged_in, logged_out and visited. Their order decides which logins are visits.
 CREATE INDEX activities_session ON activities (org, person, happened_at, id) WHERE action IN (13, 14, 25);
-CREATE INDEX activities_certificate ON activities (org, certificate_expires_at) WHERE certificate_expires_at IS NOT NULL;
+CREATE INDEX activities_certificate ON activities (org, certificate_expires_at, happened_at, seq) WHERE certificate_expires_at IS NOT NULL;
 -- The completions, for marking content as complete and for the next newest one when a row leaves the log.
 CREATE INDEX activities_completions ON activities (org, person, content, happened_at, seq) WHERE completed AND content IS NOT NULL;
 -- The newest completions: all, those of a content, and those of a person. Their number does not grow when

@@ -14,8 +14,8 @@ use crate::log::{Filter, Position, Row, Sort, Window};
 
 use crate::store::activity_log::arrival::Arrival;
 use crate::store::activity_log::conditions::{folded, push_row_filters};
-use crate::store::activity_log::log::{Page, PageRow, push_order, select_rows};
-use crate::store::activity_log::sources::{FEW_KEYS, Keys, Paths, Restrictions, Source, Step};
+use crate::store::activity_log::log::{Page, PageRow, push_order};
+use crate::store::activity_log::sources::{BY_SEQ, FEW_KEYS, Keys, Paths, Restrictions, Source, Step};
 use crate::store::db::database::{Engine, Sql};
 use crate::store::db::dialect::Value;
 use crate::store::db::page_rows::PageLimits;
@@ -145,34 +145,53 @@ impl Search<'_> {
 
     /// The query for `columns` of the entries, in the order of the page.
     fn select(&self, source: &Source, columns: &str, entries: Entries) -> Sql {
-        let mut sql = match &source.keys {
+        match &source.keys {
             Some(keys) if keys.single().is_none() => self.select_by_keys(source, keys, columns, entries),
+            _ if self.engine == Engine::Sqlite && entries.filtered && source.index != BY_SEQ => {
+                self.select_through_index(source, columns, entries)
+            }
             _ => self.select_by_key(source, columns, entries),
-        };
-        push_order(&mut sql, self.page.sort);
-        sql
+        }
     }
 
     /// The entries of a source with one key or without keys. An index in order is read as far as rows are needed.
     fn select_by_key(&self, source: &Source, columns: &str, entries: Entries) -> Sql {
         // Otherwise PostgreSQL could walk the whole log in the order of time, to avoid a sort.
         let is_apart = self.engine == Engine::Postgres && !source.is_sorted;
-        let mut sql = select_rows(self.org, columns);
-        if is_apart {
-            sql = Sql::new("SELECT ").with(self.org);
-            sql.push(columns).push(" FROM (SELECT * FROM activities a");
-        }
-        sql.push(" INDEXED BY ")
-            .push(source.index)
-            .push(" WHERE a.org = $1");
-        source.push_conditions(&mut sql);
-        if let Some((keys, value)) = source.keys.as_ref().and_then(|keys| Some((keys, keys.single()?))) {
-            sql.push(" AND ").push(keys.column).push(" = ").bind(value);
-        }
+        let mut sql = Sql::new("SELECT ").with(self.org);
+        sql.push(columns).push(match is_apart {
+            true => " FROM (SELECT *",
+            false => "",
+        });
+        push_path(&mut sql, source);
         if is_apart {
             sql.push(" OFFSET 0) a WHERE a.org = $1");
         }
         self.push_part(&mut sql, source, entries);
+        push_order(&mut sql, self.page.sort);
+        sql
+    }
+
+    /// [`Search::select_by_key`] for SQLite. It would read the row of each entry before it looks at the other columns of the
+    /// index, for example at the time of expiry.
+    fn select_through_index(&self, source: &Source, columns: &str, entries: Entries) -> Sql {
+        let mut sql = Sql::new("SELECT ").with(self.org);
+        sql.push(columns)
+            .push(" FROM (SELECT a.happened_at AS t, a.seq AS s");
+        push_path(&mut sql, source);
+        entries.span.push(&mut sql);
+        if !source.is_sorted {
+            push_order(&mut sql, self.page.sort);
+            sql.push(" LIMIT -1");
+        }
+        sql.push(") i CROSS JOIN activities a INDEXED BY ")
+            .push(BY_SEQ)
+            .push(" WHERE a.org = $1 AND a.seq = i.s");
+        self.push_filters(&mut sql, source);
+        sql.push(match self.page.sort {
+            Sort::NewestFirst => " ORDER BY i.t DESC, i.s DESC",
+            Sort::OldestFirst => " ORDER BY i.t, i.s",
+        });
         sql
     }
 
@@ -180,46 +199,45 @@ impl Search<'_> {
     fn select_by_keys(&self, source: &Source, keys: &Keys, columns: &str, entries: Entries) -> Sql {
         let mut sql = Sql::new("SELECT ").with(self.org);
         sql.push(columns);
-        let (inner, value, end) = match self.engine {
+        let (value, end) = match self.engine {
             Engine::Sqlite => {
-                sql.push(" FROM (SELECT value FROM json_each(").bind(keys.values.clone()).push(
-                    ")) k CROSS JOIN activities a INDEXED BY sqlite_autoindex_activities_1 WHERE a.org = $1 AND a.seq IN (",
-                );
-                let value = match keys.values {
-                    Value::Uuids(_) => "unhex(k.value)",
-                    _ => "k.value",
-                };
-                ("SELECT a.seq", value, ")")
+                sql.push(" FROM (SELECT value FROM json_each(")
+                    .bind(keys.values.clone())
+                    .push(")) k CROSS JOIN activities a INDEXED BY ")
+                    .push(BY_SEQ)
+                    .push(" WHERE a.org = $1 AND a.seq IN (SELECT a.seq");
+                match keys.values {
+                    Value::Uuids(_) => ("unhex(k.value)", ")"),
+                    _ => ("k.value", ")"),
+                }
             }
             Engine::Postgres => {
-                sql.push(" FROM unnest(").bind(keys.values.clone());
-                sql.push(") k(value) CROSS JOIN LATERAL (");
-                ("SELECT *", "k.value", ") a")
+                sql.push(" FROM unnest(")
+                    .bind(keys.values.clone())
+                    .push(") k(value) CROSS JOIN LATERAL (SELECT *");
+                ("k.value", ") a")
             }
         };
-        sql.push(inner)
-            .push(" FROM activities a INDEXED BY ")
-            .push(source.index);
-        sql.push(" WHERE a.org = $1");
-        source.push_conditions(&mut sql);
+        push_path(&mut sql, source);
         sql.push(" AND ").push(keys.column).push(" = ").push(value);
         self.push_part(&mut sql, source, entries);
         push_order(&mut sql, self.page.sort);
         sql.push(" LIMIT ").bind(entries.limit);
         sql.push(" OFFSET ").bind(bigint(entries.offset)).push(end);
+        push_order(&mut sql, self.page.sort);
         sql
     }
 
     fn push_part(&self, sql: &mut Sql, source: &Source, entries: Entries) {
         entries.span.push(sql);
         if entries.filtered {
-            self.push_filters(sql, source.keys.as_ref().map(|keys| keys.column));
+            self.push_filters(sql, source);
         }
     }
 
-    /// Adds the conditions of the filter, so that no index is chosen for them. The persons or contents of `answered` are
-    /// selected already.
-    fn push_filters(&self, sql: &mut Sql, answered: Option<&str>) {
+    /// Adds the conditions of the filter, so that no index is chosen for them. The keys of the source are selected already.
+    fn push_filters(&self, sql: &mut Sql, source: &Source) {
+        let answered = source.keys.as_ref().map(|keys| keys.column);
         sql.push(" AND CASE WHEN 1 = 1");
         push_row_filters(sql, self.filter, self.page.now);
         if let Some(arrival) = self.arrival {
@@ -247,6 +265,16 @@ impl Search<'_> {
             }
         }
         sql.push(" THEN TRUE END");
+    }
+}
+
+/// Adds the table, the index, and the conditions that the index answers.
+fn push_path(sql: &mut Sql, source: &Source) {
+    sql.push(" FROM activities a INDEXED BY ").push(source.index);
+    sql.push(" WHERE a.org = $1");
+    source.push_conditions(sql);
+    if let Some((keys, value)) = source.keys.as_ref().and_then(|keys| Some((keys, keys.single()?))) {
+        sql.push(" AND ").push(keys.column).push(" = ").bind(value);
     }
 }
 

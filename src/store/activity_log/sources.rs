@@ -14,6 +14,8 @@ use crate::store::db::database::Sql;
 use crate::store::db::dialect::Value;
 use crate::store::directory::reach::Persons;
 
+/// The primary key of the log, as SQLite names it.
+pub(super) const BY_SEQ: &str = "sqlite_autoindex_activities_1";
 /// The most keys of which each is looked up. With more keys, the ones with the newest rows are found first.
 pub(super) const FEW_KEYS: usize = 64;
 /// The entries that the first walk of an index reads.
@@ -192,7 +194,7 @@ impl Paths {
     /// Chooses the indexes.
     pub(super) fn choose(restrictions: Restrictions<'_>) -> Self {
         if let Some(arrival) = restrictions.arrival.filter(|arrival| arrival.is_narrow) {
-            let source = Source::sorted("sqlite_autoindex_activities_1").unsorted();
+            let source = Source::sorted(BY_SEQ).unsorted();
             return Self::only(
                 arrival
                     .conditions()
