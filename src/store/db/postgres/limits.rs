@@ -92,7 +92,7 @@ pub(super) const WATCH_CLIENT: &str = "SELECT set_config(name, '2000', false) FR
 /// so it has ten minutes.
 pub(super) const STREAM_LIMITS: &str = "SET LOCAL statement_timeout = 0; SET LOCAL tcp_user_timeout = 600000; \
                              SET LOCAL plan_cache_mode = force_custom_plan; \
-                             SET LOCAL enable_bitmapscan TO DEFAULT; SET LOCAL jit TO DEFAULT";
+                             SET LOCAL enable_bitmapscan = off; SET LOCAL jit TO DEFAULT";
 
 /// What a stream of many rows needs besides: memory for its sort, at least 32 MiB, and no compilation of the query, which
 /// takes longer than it saves.
