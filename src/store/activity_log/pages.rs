@@ -356,7 +356,16 @@ impl Store {
             }
             narrow = Some(source.with_keys(keys.into_iter().map(|(key,)| key).collect()));
         }
-        let source = narrow.as_ref().unwrap_or(source);
+        if let Some(narrow) = narrow {
+            let page = self
+                .db()
+                .fetch_page_by(limits, |rows| search.rows(&narrow, span, rows))
+                .await?;
+            if !page.items.is_empty() {
+                return Ok(page);
+            }
+            // None of the rows of these keys can be read.
+        }
         self.db()
             .fetch_page_by(limits, |rows| search.rows(source, span, rows))
             .await
