@@ -135,7 +135,7 @@ impl Store {
     pub(crate) fn on_primary(&self) -> Self {
         Self {
             inner: Arc::clone(&self.inner),
-            on_replica: None,
+            reads: None,
         }
     }
 
