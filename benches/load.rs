@@ -203,7 +203,8 @@ impl Decisions {
             let person = event.who.number();
             match event.what {
                 What::LoggedIn => {
-                    if std::mem::replace(&mut logged_in[person as usize], true) {
+                    let was_logged_in = std::mem::replace(&mut logged_in[person as usize], true);
+                    if was_logged_in {
                         set_bit(&mut visits, number);
                     }
                 }

@@ -280,7 +280,6 @@ const IN_ORDER: &[(&str, &str)] = &[
     ("source=absent", "activities_source"),
     ("action=arranged", "activities_action"),
     ("action=arranged&sort=happened_at", "activities_action"),
-    ("action=visited", "activities_action"),
     // Nearly all rows have this verb, so PostgreSQL may as well walk the time.
     ("verb=http://id.tincanapi.com/verb/viewed", "activities_"),
     ("verb=http://example.org/verbs/rare", "activities_verb"),

@@ -41,7 +41,7 @@ pub(super) struct FileColumn {
 /// A column of the present row group.
 enum GroupColumn {
     /// Rows are values. Those of a batch are in the builder, and those before it are in the writer.
-    Plain(ColumnBuilder, Option<ArrowColumnWriter>),
+    Plain(Box<ColumnBuilder>, Option<Box<ArrowColumnWriter>>),
     /// Rows are numbers of texts of this table.
     Coded(CodedColumn, usize),
 }
@@ -69,7 +69,7 @@ impl RowGroups {
             fields.push(Field::new(column.heading, builder.data_type(), true));
             group.push(match column.table {
                 Some(table) => GroupColumn::Coded(CodedColumn::default(), table),
-                None => GroupColumn::Plain(builder, None),
+                None => GroupColumn::Plain(Box::new(builder), None),
             });
         }
         let schema = Arc::new(Schema::new(fields));
@@ -159,7 +159,7 @@ impl RowGroups {
         let writers = self.writers.create_column_writers(self.groups)?;
         for (column, new) in self.columns.iter_mut().zip(writers) {
             if let GroupColumn::Plain(_, writer) = column {
-                *writer = Some(new);
+                *writer = Some(Box::new(new));
             }
         }
         Ok(())

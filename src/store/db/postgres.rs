@@ -467,7 +467,9 @@ impl PostgresPool {
         match (self.access, &self.moment) {
             (Access::Write, None) => format!("BEGIN; {limits}"),
             (_, moment) => {
-                let begin = moment.as_ref().map_or_else(|| "BEGIN READ ONLY".to_owned(), |moment| moment.begin_text());
+                let begin = moment
+                    .as_ref()
+                    .map_or_else(|| "BEGIN READ ONLY".to_owned(), |moment| moment.begin_text());
                 format!("{begin}; {limits}; {}", read_plans_text("SET LOCAL"))
             }
         }

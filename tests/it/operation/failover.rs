@@ -100,7 +100,7 @@ fn killed_primary_loses_no_acknowledged_activity_and_the_server_goes_on() {
             writer.await.expect("a writer ends");
         }
 
-        let written = written.lock().expect("no writer panics");
+        let written = std::mem::take(&mut *written.lock().expect("no writer panics"));
         println!("writes were refused for {:?}", written.longest_gap);
         for id in &written.acknowledged {
             admin.get(&format!("/v1/activities/{id}")).await.expect(200);

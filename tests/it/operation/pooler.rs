@@ -43,7 +43,10 @@ async fn check_that_sessions_are_clean(database: &Database) {
             ("SHOW lock_timeout", "0"),
             ("SHOW plan_cache_mode", "auto"),
             ("SELECT count(*)::text FROM pg_listening_channels()", "0"),
-            ("SELECT count(*)::text FROM pg_locks WHERE locktype = 'advisory'", "0"),
+            (
+                "SELECT count(*)::text FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()",
+                "0",
+            ),
         ] {
             assert_eq!(session_value(&mut connection, query).await, expected, "{query}");
         }

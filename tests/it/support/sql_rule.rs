@@ -18,6 +18,7 @@ use sqlparser::parser::Parser;
 /// Texts that work for all organisations, or find the organisation: a part of the text, and the reason.
 const EXCEPTIONS: &[(&str, &str)] = &[
     ("FROM launches l JOIN organisations o ON o.key = l.org", "finds the organisation by a launch's secret"),
+    ("FROM report_keys k JOIN reports r", "finds the organisation by the secret of a report key"),
     ("WHERE s.fetch_hash = $1", "finds the organisation by the secret of a cmi5 address"),
     ("FROM ledgers WHERE org = ANY($1)", "commits of all organisations with waiting readers"),
     (
