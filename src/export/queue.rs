@@ -144,6 +144,7 @@ pub(super) fn queue(sending: Box<dyn Any + Send>, client: Option<ClientTerms>) -
         shared: Arc::clone(&shared),
         rules,
         waited: Duration::ZERO,
+        lacks_space: false,
     };
     (writer, Reader(shared))
 }
@@ -156,6 +157,8 @@ pub(super) struct Writer {
     rules: Option<ReadingRules>,
     /// The total time for which the database has waited for the reader.
     waited: Duration,
+    /// Whether the last block found no space in the file.
+    lacks_space: bool,
 }
 
 /// What becomes of a block.
@@ -178,9 +181,13 @@ impl Writer {
                 Next::Spool(unwritten) => match self.spool(unwritten).await {
                     Some(unwritten) => {
                         block = unwritten;
+                        self.lacks_space = true;
                         self.wait(Some(LOOK_FOR_SPACE)).await;
                     }
-                    None => return true,
+                    None => {
+                        self.lacks_space = false;
+                        return true;
+                    }
                 },
                 Next::Rewind(waiting, file) => {
                     block = waiting;
@@ -244,7 +251,8 @@ impl Writer {
         if self.waited < rules.patience {
             return Next::Wait(block, Some(rules.patience - self.waited));
         }
-        if self.waited >= rules.patience + rules.longest_wait {
+        let lacks_space = self.lacks_space || state.spool.is_broken;
+        if lacks_space && self.waited >= rules.patience + rules.longest_wait {
             state.fail(ExportError::NoSpace(rules.longest_wait));
             drop(state);
             self.shared.readable.notify_one();

@@ -355,6 +355,9 @@ const FEW_AMONG_MANY: &[(&str, &str)] = &[
         "a.verb = (SELECT max(v.key) FROM verbs v)",
     ),
     ("device_type=TV", "a.device_type = 'tv'"),
+    // Two values that are folded to the same one.
+    ("device_type=TV&device_type=tv", "a.device_type = 'tv'"),
+    ("source=Archive&source=archive", "a.source = 'archive'"),
     ("device_type=tv&team=all", "a.device_type = 'tv'"),
     (
         "device_type=tv&device_type=Desktop&type=item",

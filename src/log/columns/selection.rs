@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::base::clock::Timestamp;
 use crate::base::fold;
@@ -80,14 +82,19 @@ pub(crate) struct Selected<'a> {
     seqs: (i64, i64),
     expired: Vec<bool>,
     now: i64,
+    /// Whether nobody waits for the count any more. Then it finds no further rows.
+    is_cancelled: Arc<AtomicBool>,
 }
 
 impl RowSelection {
     /// The selection for the present state of the columns.
     pub(crate) fn compile<'a>(&self, columns: &'a LogColumns) -> Selected<'a> {
         let filter = &self.filter;
+        let devices = filter.each().filter(|filter| !filter.device_types.is_empty());
+        let devices = devices.map(|filter| filter.device_types.iter().map(|device| fold(device)).collect());
+        let devices: Vec<HashSet<String>> = devices.collect();
         let kinds = columns.kinds().iter();
-        let kinds = kinds.map(|kind| kind.is_some_and(|kind| self.selects_kind(columns, &kind)));
+        let kinds = kinds.map(|kind| kind.is_some_and(|kind| self.selects_kind(columns, &kind, &devices)));
         let persons = match &self.persons {
             SelectedPersons::Only(keys) => flags(columns.persons(), keys.iter(), true),
             SelectedPersons::AllExcept(keys) => flags(columns.persons(), keys.iter(), false),
@@ -121,16 +128,26 @@ impl RowSelection {
             seqs: self.seqs,
             expired: filter.each().filter_map(|filter| filter.expired).collect(),
             now: self.now.micros(),
+            is_cancelled: Arc::default(),
         }
     }
 
-    /// Whether the filters on the row itself select this kind.
-    fn selects_kind(&self, columns: &LogColumns, kind: &Kind) -> bool {
+    /// Whether the filters on the row itself select this kind. `devices` has the folded device types of each filter that
+    /// selects some.
+    fn selects_kind(&self, columns: &LogColumns, kind: &Kind, devices: &[HashSet<String>]) -> bool {
         if self.filter.hides_visited() && kind.action == Action::Visited {
             return false;
         }
         let has_verb = |verbs: &HashSet<i64>| verbs.contains(&kind.verb);
+        let has_devices = || {
+            let text = kind.device_type.and_then(|code| columns.text(code));
+            let folded = text.map(fold);
+            let is_in =
+                |devices: &HashSet<String>| folded.as_ref().is_some_and(|text| devices.contains(text));
+            devices.iter().all(is_in)
+        };
         self.verbs.iter().all(has_verb)
+            && (devices.is_empty() || has_devices())
             && self
                 .filter
                 .each()
@@ -138,16 +155,8 @@ impl RowSelection {
     }
 }
 
-/// Whether one filter selects this kind, apart from verbs and sources.
+/// Whether one filter selects this kind, apart from verbs, sources and device types.
 fn selects_kind(filter: &Filter, columns: &LogColumns, kind: &Kind) -> bool {
-    let has_device = || {
-        let text = kind.device_type.and_then(|code| columns.text(code));
-        let folded = text.map(fold);
-        filter
-            .device_types
-            .iter()
-            .any(|device| Some(fold(device)) == folded)
-    };
     let has_import = || {
         let import = kind.import.and_then(|code| columns.import(code));
         import.is_some_and(|import| filter.imports.contains(&import))
@@ -158,7 +167,6 @@ fn selects_kind(filter: &Filter, columns: &LogColumns, kind: &Kind) -> bool {
     };
     (filter.actions.is_empty() || filter.actions.contains(&kind.action))
         && (filter.origins.is_empty() || filter.origins.contains(&kind.origin))
-        && (filter.device_types.is_empty() || has_device())
         && (filter.imports.is_empty() || has_import())
         && (filter.results.is_empty() || has_result())
         && filter
@@ -179,6 +187,11 @@ fn flags<'a>(all: &[i64], keys: impl Iterator<Item = &'a i64>, listed: bool) -> 
 }
 
 impl Selected<'_> {
+    /// The same selection for a count that ends early if the flag is set. Its result is worthless then.
+    pub(crate) fn until(self, is_cancelled: Arc<AtomicBool>) -> Self {
+        Self { is_cancelled, ..self }
+    }
+
     /// The columns.
     pub(crate) fn columns(&self) -> &LogColumns {
         self.columns
@@ -216,6 +229,9 @@ impl Selected<'_> {
     /// Replaces `places` by those of the selected rows of a block. `persons` narrows them to some persons.
     pub(crate) fn find_places(&self, number: usize, persons: &[bool], places: &mut Vec<u32>) {
         places.clear();
+        if self.is_cancelled.load(Ordering::Relaxed) {
+            return;
+        }
         let block = &self.columns.blocks()[number];
         let Window { from, to } = self.window;
         let is_outside = from.is_some_and(|from| block.latest < from.micros())

@@ -1,5 +1,7 @@
 //! The SQL conditions of a filter of the log.
 
+use std::collections::BTreeSet;
+
 use crate::base::clock::Timestamp;
 use crate::base::fold;
 use crate::log::{Action, Filter, Window};
@@ -37,7 +39,8 @@ pub(crate) fn push_content_filters(sql: &mut Sql, filter: &Filter) {
 
 /// The folded texts, as they are stored in the columns `…_folded`.
 pub(super) fn folded(texts: &[String]) -> Vec<String> {
-    texts.iter().map(|text| fold(text)).collect()
+    let folded: BTreeSet<String> = texts.iter().map(|text| fold(text)).collect();
+    folded.into_iter().collect()
 }
 
 /// Adds the condition that the title contains all words of one of the texts.

@@ -15,8 +15,12 @@ mod selecting;
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{OwnedRwLockReadGuard, watch};
+use tokio::task::JoinError;
+use tokio::time::timeout;
 
 use crate::access::Scoped;
 use crate::base::clock::Timestamp;
@@ -31,6 +35,9 @@ use crate::store::directory::reach::Persons;
 
 /// The number of counts of the log, by `from`: `columns`, or `rows` if they were read from the database.
 pub const COUNTS: &str = "rollbook_counts_total";
+
+/// How long a count waits for the columns while others count or change them. Then it reads the rows.
+const MOST_WAIT: Duration = Duration::from_secs(5);
 
 /// Rows of up to this many persons are found by their index. A user usually has three to six persons.
 const FEW_PERSONS: usize = 6;
@@ -102,7 +109,8 @@ impl Store {
             CachedState::Absent(loading) => {
                 let loaded = loading.receiver();
                 let runtime = self.runtime();
-                runtime.spawn(self.clone().load_columns(org, loading));
+                // A read of the replica may go to the primary instead, and rows and number be of different moments.
+                runtime.spawn(self.on_primary().load_columns(org, loading));
                 runtime.spawn(drop_idle_columns(Arc::downgrade(self.column_cache())));
                 FoundColumns::Loading(loaded)
             }
@@ -143,14 +151,31 @@ impl Store {
         columns: Arc<CachedColumns>,
         count: impl FnOnce(&Selected<'_>) -> T + Send + 'static,
     ) -> Result<Option<T>, StoreError> {
-        let Some(prepared) = self.prepare_count(counted, &columns).await? else {
+        let prepared = within_limit(self.prepare_count(counted, &columns)).await?;
+        let Some(Prepared { selection, followed }) = prepared else {
             return Ok(None);
         };
-        let Prepared { selection, followed } = prepared;
+        let is_cancelled = CancelOnDrop::default();
+        let flag = Arc::clone(&is_cancelled.0);
         let counting = self
             .runtime()
-            .spawn_blocking(move || count(&selection.compile(&followed.columns)));
-        Ok(Some(counting.await.map_err(|_| StoreError::Closed)?))
+            .spawn_blocking(move || count(&selection.compile(&followed.columns).until(flag)));
+        Ok(self.counted_or_dropped(counted, &columns, counting.await).await)
+    }
+
+    /// The result of a count. After a panic the columns are dropped, so that they are not used again.
+    async fn counted_or_dropped<T>(
+        &self,
+        counted: Counted<'_>,
+        columns: &Arc<CachedColumns>,
+        result: Result<T, JoinError>,
+    ) -> Option<T> {
+        if result.is_err()
+            && let Ok(Some(org)) = self.organisation_key(counted.filter.org()).await
+        {
+            self.column_cache().drop_columns(org, columns);
+        }
+        result.ok()
     }
 
     /// [`Store::count_columns`] with the users of the persons.
@@ -160,19 +185,27 @@ impl Store {
         columns: Arc<CachedColumns>,
         count: impl FnOnce(&Selected<'_>, &People) -> T + Send + 'static,
     ) -> Result<Option<T>, StoreError> {
-        let Some(prepared) = self.prepare_count(counted, &columns).await? else {
+        let prepared = within_limit(async {
+            let Some(Prepared { selection, followed }) = self.prepare_count(counted, &columns).await? else {
+                return Ok(None);
+            };
+            let store = self.on_primary();
+            let Some(org) = store.organisation_key(counted.filter.org()).await? else {
+                return Ok(None);
+            };
+            let followed = Arc::new(followed);
+            let people = store.people_of(org, &columns, &followed).await?;
+            Ok(people.map(|people| (selection, followed, people)))
+        });
+        let Some((selection, followed, people)) = prepared.await? else {
             return Ok(None);
         };
-        let Prepared { selection, followed } = prepared;
-        let store = self.on_primary();
-        let Some(org) = store.organisation_key(counted.filter.org()).await? else {
-            return Ok(None);
-        };
-        let people = store.people_of(org, &columns, &followed.columns).await?;
+        let is_cancelled = CancelOnDrop::default();
+        let flag = Arc::clone(&is_cancelled.0);
         let counting = self
             .runtime()
-            .spawn_blocking(move || count(&selection.compile(&followed.columns), &people.people));
-        Ok(Some(counting.await.map_err(|_| StoreError::Closed)?))
+            .spawn_blocking(move || count(&selection.compile(&followed.columns).until(flag), &people.people));
+        Ok(self.counted_or_dropped(counted, &columns, counting.await).await)
     }
 
     /// Brings the columns to the present moment, and finds what is selected. `None` if they cannot be used any more.
@@ -186,12 +219,17 @@ impl Store {
         let Some(org) = store.organisation_key(counted.filter.org()).await? else {
             return Ok(None);
         };
-        if !store.follow(org, columns).await? {
-            return Ok(None);
+        loop {
+            if !store.follow(org, columns).await? {
+                return Ok(None);
+            }
+            let selection = store.select_rows_of(org, counted).await?;
+            let followed = Arc::clone(&columns.state).read_owned().await;
+            // Another request may have begun to read many changes meanwhile.
+            if followed.is_whole {
+                return Ok(Some(Prepared { selection, followed }));
+            }
         }
-        let selection = store.select_rows_of(org, counted).await?;
-        let followed = Arc::clone(&columns.state).read_owned().await;
-        Ok(Some(Prepared { selection, followed }))
     }
 
     /// Whether the log of an organisation is counted from columns at the moment.
@@ -219,6 +257,23 @@ impl Store {
         )
         .await
     }
+}
+
+/// Tells a count that its client has gone, when it is dropped.
+#[derive(Default)]
+struct CancelOnDrop(Arc<AtomicBool>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The result of waiting for columns, or `None` if it takes longer than a scan should wait for it.
+async fn within_limit<T>(
+    prepared: impl Future<Output = Result<Option<T>, StoreError>>,
+) -> Result<Option<T>, StoreError> {
+    timeout(MOST_WAIT, prepared).await.unwrap_or(Ok(None))
 }
 
 fn note_scan<T>(counted: Result<T, StoreError>) -> Result<T, StoreError> {

@@ -130,7 +130,8 @@ impl Search<'_> {
         sql
     }
 
-    /// The query for the keys of the next rows: as many keys as the page may have rows.
+    /// The query for the keys of the next rows, each with the place of its first row: as many keys as the page may have
+    /// rows.
     fn next_keys(&self, source: &Source, span: Span, limit: i64) -> Sql {
         let entries = Entries {
             span,
@@ -138,7 +139,7 @@ impl Search<'_> {
             offset: 0,
             limit: 1,
         };
-        let mut sql = self.select(source, "k.value", entries);
+        let mut sql = self.select(source, "k.value, a.happened_at, a.seq", entries);
         sql.push(" LIMIT ").bind(limit);
         sql
     }
@@ -260,7 +261,7 @@ impl Search<'_> {
             } => {
                 sql.push(
                     " AND (SELECT p.key FROM persons p INDEXED BY persons_deactivated \
-                     WHERE p.org = a.org AND p.key = a.person AND p.deactivated) IS NULL",
+                     WHERE p.org = $1 AND p.key = a.person AND p.deactivated) IS NULL",
                 );
             }
         }
@@ -346,25 +347,28 @@ impl Store {
         span: Span,
         limits: PageLimits,
     ) -> Result<base::Page<PageRow>, StoreError> {
-        let mut narrow = None;
         if source.lookups() > FEW_KEYS {
-            // A row of the page has a key of which the first row is among the first ones of all keys.
-            let keys = search.next_keys(source, span, one_more(limits.rows));
-            let keys: Vec<(i64,)> = self.db().fetch_rows(keys).await?;
-            if keys.is_empty() {
+            // A row of the page has a key of which the first row is among the first ones of all keys, and is not after the
+            // last one of those.
+            let wanted = one_more(limits.rows);
+            let keys = search.next_keys(source, span, wanted);
+            let keys: Vec<(i64, i64, i64)> = self.db().fetch_rows(keys).await?;
+            let Some(&(_, happened_at, seq)) = keys.last() else {
                 return Ok(base::Page::empty());
+            };
+            let are_all = bigint(keys.len()) < wanted;
+            let mut near = span;
+            if !are_all {
+                near.through = Some((happened_at, seq));
             }
-            narrow = Some(source.with_keys(keys.into_iter().map(|(key,)| key).collect()));
-        }
-        if let Some(narrow) = narrow {
-            let page = self
-                .db()
-                .fetch_page_by(limits, |rows| search.rows(&narrow, span, rows))
-                .await?;
-            if !page.items.is_empty() {
+            let narrow = source.with_keys(keys.into_iter().map(|(key, ..)| key).collect());
+            let mut rows = search.rows(&narrow, near, wanted);
+            rows.push(" LIMIT ").bind(wanted);
+            let page: base::Page<PageRow> = self.db().fetch_first(rows, limits).await?;
+            if !page.items.is_empty() && (page.more || are_all) {
                 return Ok(page);
             }
-            // None of the rows of these keys can be read.
+            // Rows of these keys cannot be read, or have left the log meanwhile.
         }
         self.db()
             .fetch_page_by(limits, |rows| search.rows(source, span, rows))

@@ -43,6 +43,8 @@ pub(crate) struct CachedColumns {
 #[derive(Debug)]
 pub(crate) struct FollowedColumns {
     pub(crate) columns: LogColumns,
+    /// Whether all rows are of one moment. While many changes are read in steps, they are not.
+    pub(crate) is_whole: bool,
     /// The number of the last change that they contain.
     pub(crate) through: i64,
     /// The start of the database's server, as in [`CacheVersion`](super::ledger::CacheVersion). After a fail-over that
@@ -170,6 +172,9 @@ impl ColumnCache {
     }
 
     fn reserve_at(&self, org: i64, size: usize, now: Instant) -> bool {
+        if size > self.max_bytes {
+            return false; // without dropping the others for it
+        }
         let mut entries = self.entries();
         match entries.get_mut(&org) {
             Some(Entry::Ready(ready)) => ready.bytes = size,
@@ -281,6 +286,7 @@ mod tests {
 
     fn empty() -> FollowedColumns {
         FollowedColumns {
+            is_whole: true,
             columns: LogColumns::new(),
             through: 0,
             server: 0,

@@ -13,6 +13,7 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::MutexGuard;
 
 use super::database::{Db, Row, Sql, sqlite_all};
+use super::transaction::has_ended;
 use super::{Store, StoreError};
 
 /// How often two transactions of SQLite begin until both see the same. A commit takes longer than both beginnings, so
@@ -43,6 +44,8 @@ struct SqliteMoment {
 impl SqliteMoments {
     /// Opens no connection yet. `reader` are the options of connections that read.
     pub(super) fn new(pools: SqlitePoolOptions, reader: &SqliteConnectOptions) -> Self {
+        // A client that goes away while a transaction begins must leave no open snapshot in the pool.
+        let pools = pools.after_release(|connection, _| Box::pin(has_ended(connection)));
         let streams = reader.clone().row_buffer_size(STREAM_ROWS);
         Self {
             streams: pools.clone().connect_lazy_with(streams),

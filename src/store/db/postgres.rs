@@ -79,6 +79,8 @@ const READ_ATTEMPTS: usize = 3;
 pub(crate) struct PostgresPool {
     pool: PgPool,
     hosts: Arc<Hosts>,
+    /// Whether one of several hosts must be the primary.
+    needs_primary: bool,
     /// The place of the host to which new connections lead.
     place: Arc<AtomicUsize>,
     home: Handle,
@@ -207,6 +209,7 @@ impl PostgresPool {
             pool,
             place: Arc::new(AtomicUsize::new(hosts.primary_place())),
             hosts,
+            needs_primary,
             home: Handle::current(),
             health,
             limits,
@@ -254,7 +257,12 @@ impl PostgresPool {
                 self.test_idle();
             }
             match acquired.map_err(StoreError::from) {
-                Err(error) if error.is_disconnected() && Instant::now() + pause < deadline => {
+                // At a fixed moment nothing else can answer, so the whole time counts, also for the pool of a replica.
+                Err(error)
+                    if (error.is_disconnected()
+                        || (self.moment.is_some() && matches!(error, StoreError::Unavailable(_))))
+                        && Instant::now() + pause < deadline =>
+                {
                     sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
@@ -270,12 +278,14 @@ impl PostgresPool {
     /// A connection from the pool. The inner error is that of the database. If the pool goes on with another host, the
     /// connection to the former one is given up with an error that is worth another try.
     async fn acquire_from_pool(&self) -> Result<Result<PoolConnection<Postgres>, sqlx::Error>, StoreError> {
+        let place = self.place.load(Ordering::SeqCst);
         let pool = self.pool.clone();
         let mut acquiring = self.home.spawn(async move { pool.acquire().await });
-        let acquired = if self.hosts.are_several() && self.fallback.is_none() {
+        let acquired = if self.needs_primary {
             tokio::select! {
                 acquired = &mut acquiring => acquired,
-                () = self.hosts.wait_for_another(&self.pool, &self.place) => {
+                () = self.hosts.wait_for_another(place, &self.pool, &self.place) => {
+                    self.health.count_failure();
                     acquiring.abort();
                     return Ok(Err(sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into())));
                 }

@@ -76,9 +76,9 @@ impl Store {
 
     /// Returns false if the columns belong to another state of the database.
     async fn follow_changes(&self, org: i64, cached: &CachedColumns) -> Result<bool, Unusable> {
-        let (through, server) = {
+        let (through, server, is_whole) = {
             let followed = cached.state.read().await;
-            (followed.through, followed.server)
+            (followed.through, followed.server, followed.is_whole)
         };
         let Some(ledger) = self.fetch_ledger(org).await? else {
             return Ok(false);
@@ -87,7 +87,7 @@ impl Store {
         if !is_known(ledger) {
             return Ok(false);
         }
-        if ledger.seq == through {
+        if ledger.seq == through && is_whole {
             return Ok(true);
         }
         let mut after = through;
@@ -97,18 +97,21 @@ impl Store {
                 return Ok(false);
             }
             let Some(step) = step else { return Ok(false) };
-            let bytes = {
-                let mut followed = cached.state.write().await;
-                apply(&mut followed, &step)?;
-                followed.columns.bytes() + cached.people_bytes.load(Ordering::Relaxed)
-            };
+            let is_last = step.is_last;
+            after = step.through;
+            let mut followed = Arc::clone(&cached.state).write_owned().await;
+            // Not on a thread of requests, which serves others.
+            let applying = self
+                .runtime()
+                .spawn_blocking(move || apply(&mut followed, &step).map(|()| followed.columns.bytes()));
+            let bytes = applying.await.map_err(|_| StoreError::Closed)??;
+            let bytes = bytes + cached.people_bytes.load(Ordering::Relaxed);
             if !self.column_cache().reserve(org, bytes) {
                 return Err(Unusable::NoSpace);
             }
-            if step.is_last {
+            if is_last {
                 return Ok(true);
             }
-            after = step.through;
         }
     }
 
@@ -165,6 +168,7 @@ fn apply(followed: &mut FollowedColumns, step: &Step) -> Result<(), Unusable> {
         }
     }
     followed.through = step.through;
+    followed.is_whole = step.is_last;
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 //! or after its change.
 
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
@@ -135,6 +136,7 @@ impl Store {
         let Ok(_permit) = self.column_cache().loads.acquire().await else {
             return;
         };
+        let began = Instant::now();
         match self.read_columns(org).await {
             Ok(columns) => loading.finish(columns),
             Err(Unusable::NoSpace) => {
@@ -142,7 +144,8 @@ impl Store {
                     org,
                     "the log does not fit into ROLLBOOK_COUNTING_MEMORY_BYTES; it is counted by scans"
                 );
-                loading.refuse(NO_SPACE_TIME);
+                // A large log is not read in vain all the time.
+                loading.refuse(NO_SPACE_TIME.max(began.elapsed() * 60));
             }
             Err(Unusable::Unreadable) => {
                 tracing::warn!(org, "a row cannot be read; the log is counted by scans");
@@ -156,10 +159,8 @@ impl Store {
     }
 
     async fn read_columns(&self, org: i64) -> Result<FollowedColumns, Unusable> {
-        let primary = self.on_primary();
-        let server = primary.fetch_ledger(org).await?.map_or(0, |ledger| ledger.server);
-        // Of the database that is read: the replica may not have the latest number of the primary.
-        let through = self.fetch_ledger(org).await?.map_or(0, |ledger| ledger.seq);
+        let ledger = self.fetch_ledger(org).await?;
+        let (server, through) = ledger.map_or((0, 0), |ledger| (ledger.server, ledger.seq));
         let mut columns = LogColumns::new();
         // The next rows are read while these are put into the columns.
         let mut next = Some(self.spawn_reading(org, i64::MIN));
@@ -175,6 +176,8 @@ impl Store {
         }
         Ok(FollowedColumns {
             columns,
+            // The rows were read at several moments. The first count reads what has changed since the number.
+            is_whole: false,
             through,
             server,
         })

@@ -6,10 +6,9 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::OwnedRwLockReadGuard;
 
-use crate::log::columns::LogColumns;
 use crate::log::columns::people::People;
 
-use crate::store::db::column_cache::{CachedColumns, CachedPeople};
+use crate::store::db::column_cache::{CachedColumns, CachedPeople, FollowedColumns, NO_SPACE_TIME};
 use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
 
@@ -17,18 +16,20 @@ use crate::store::db::{Store, StoreError};
 const MANY_PERSONS: usize = 5_000;
 
 impl Store {
-    /// The users of all persons of the columns, at the present version of the directory or a later one.
+    /// The users of all persons of the columns, at the present version of the directory or a later one. `None` if they do
+    /// not fit into the memory.
     pub(super) async fn people_of(
         &self,
         org: i64,
         cached: &CachedColumns,
-        columns: &LogColumns,
-    ) -> Result<OwnedRwLockReadGuard<CachedPeople>, StoreError> {
+        followed: &Arc<OwnedRwLockReadGuard<FollowedColumns>>,
+    ) -> Result<Option<OwnedRwLockReadGuard<CachedPeople>>, StoreError> {
+        let columns = &followed.columns;
         let version = self.directory_version(org).await?.number;
         let is_present = |known: &CachedPeople| known.version == version && known.people.is_complete(columns);
         let known = Arc::clone(&cached.people).read_owned().await;
         if is_present(&known) {
-            return Ok(known);
+            return Ok(Some(known));
         }
         drop(known);
         let mut known = Arc::clone(&cached.people).write_owned().await;
@@ -41,11 +42,21 @@ impl Store {
         if !known.people.is_complete(columns) {
             let missing = columns.persons().get(known.people.len()..).unwrap_or_default();
             let users = self.find_users_of(org, missing).await?;
-            known.people.extend(columns, &users);
-            // The next reading of changes counts it.
-            cached.people_bytes.store(known.people.bytes(), Ordering::Relaxed);
+            // There may be millions of sessions, and the threads of requests serve others.
+            let extending = Arc::clone(followed);
+            let extended = self.runtime().spawn_blocking(move || {
+                known.people.extend(&extending.columns, &users);
+                known
+            });
+            known = extended.await.map_err(|_| StoreError::Closed)?;
+            let bytes = known.people.bytes();
+            cached.people_bytes.store(bytes, Ordering::Relaxed);
+            if !self.column_cache().reserve(org, columns.bytes() + bytes) {
+                self.column_cache().refuse(org, NO_SPACE_TIME);
+                return Ok(None);
+            }
         }
-        Ok(known.downgrade())
+        Ok(Some(known.downgrade()))
     }
 
     /// The users of these persons, for those that have one. Others may be among them.

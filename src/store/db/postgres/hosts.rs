@@ -107,17 +107,26 @@ impl Hosts {
             address: self.addresses(),
             cause: "no host is a primary".to_owned(),
         };
-        while let Some((place, answer)) = answers.next().await {
-            match answer {
-                Ok(true) => {
-                    self.primary.store(place, Ordering::SeqCst);
-                    return Ok(());
-                }
-                Ok(false) => {}
-                Err(error) => reason = error,
+        // If several addresses lead to a primary, for example those of two poolers, the present one is kept.
+        let (present, mut other) = (self.primary_place(), None);
+        loop {
+            let next = match other {
+                Some(_) => timeout(SEARCH_AFTER, answers.next()).await.unwrap_or(None),
+                None => answers.next().await,
+            };
+            match next {
+                Some((place, Ok(true))) if place == present => return Ok(()),
+                Some((place, Ok(true))) => other = Some(place),
+                Some((_, Ok(false))) => {}
+                Some((_, Err(error))) => reason = error,
+                None => break,
             }
         }
-        Err(reason)
+        let Some(place) = other else {
+            return Err(reason);
+        };
+        self.primary.store(place, Ordering::SeqCst);
+        Ok(())
     }
 
     /// Whether the host with this place is a primary. The only host is never asked: a server that is a standby by itself
@@ -175,15 +184,22 @@ impl Hosts {
     /// Makes the pool connect without TLS from now on, if this error of a connection is a reason for it.
     pub(super) fn change_after(&self, error: &sqlx::Error, pool: &PgPool, place: &AtomicUsize) {
         let place = place.load(Ordering::SeqCst);
-        if self.gives_up_tls(place, error) {
+        // Another pool of these hosts may have given it up already.
+        let is_given_up = matches!(error, sqlx::Error::Tls(_) | sqlx::Error::Io(_))
+            && matches!(self.options_of(place).get_ssl_mode(), PgSslMode::Disable);
+        if self.gives_up_tls(place, error) || is_given_up {
             pool.set_connect_options(self.options_of(place));
         }
     }
 
-    /// Ready when `pool` goes on with another host than `place`. While no connection comes, all hosts are asked again and
-    /// again.
-    pub(super) async fn wait_for_another(&self, pool: &PgPool, place: &AtomicUsize) {
-        while !self.lead(pool, place) {
+    /// Ready when `pool` goes on with another host than `before`, because of this task or another one. While no connection
+    /// comes, all hosts are asked again and again. `place` is the host of the pool.
+    pub(super) async fn wait_for_another(&self, before: usize, pool: &PgPool, place: &AtomicUsize) {
+        loop {
+            self.lead(pool, place);
+            if place.load(Ordering::SeqCst) != before {
+                return;
+            }
             sleep(SEARCH_AFTER).await;
             let mut last_search = self.last_search.lock().await;
             if last_search.is_some_and(|last| last.elapsed() < SEARCH_EVERY) {
@@ -196,19 +212,19 @@ impl Hosts {
         }
     }
 
-    /// Makes the pool connect to the primary from now on. Returns whether `place`, its host so far, was another one.
-    pub(super) fn lead(&self, pool: &PgPool, place: &AtomicUsize) -> bool {
+    /// Makes the pool connect to the primary from now on. `place` is its host.
+    fn lead(&self, pool: &PgPool, place: &AtomicUsize) {
         let primary = self.primary_place();
-        let is_another = place.swap(primary, Ordering::SeqCst) != primary;
-        if is_another {
-            let options = self.options_of(primary);
-            tracing::warn!(
-                address = address(&options),
-                "the database goes on at another host"
-            );
-            pool.set_connect_options(options);
+        if place.load(Ordering::SeqCst) == primary {
+            return;
         }
-        is_another
+        let options = self.options_of(primary);
+        let host = address(&options);
+        // First the options: a task that sees the place connects with them.
+        pool.set_connect_options(options);
+        if place.swap(primary, Ordering::SeqCst) != primary {
+            tracing::warn!(host, "the database goes on at another host");
+        }
     }
 }
 

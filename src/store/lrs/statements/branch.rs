@@ -15,7 +15,7 @@ use super::keys::QueryKeys;
 
 /// The most keys of one kind that get a branch each. With more keys, for example of a verb with many displays, the
 /// branches walk another index and check these keys.
-const MAX_BRANCHES: usize = 8;
+const MAX_BRANCHES: usize = 32;
 
 /// One branch of a query.
 #[derive(Debug, Clone, PartialEq)]
