@@ -2,10 +2,10 @@
 //!
 //! [`SummaryCounter`] counts rows one by one. Sets and maps of small numbers hold the different persons, completions,
 //! sessions and attempts. Their memory is bounded, to about 400 MB in the worst case. If the rows need more, they are
-//! counted in several passes ([`count_in_partitions`]): each pass counts the rows of a part of the persons, and so of
+//! counted in several passes (`count_in_partitions`): each pass counts the rows of a part of the persons, and so of
 //! their completions, sessions and attempts. A summary with too many groups is refused ([`LimitExceeded`]).
 //!
-//! [`count_columns`](columns::count_columns) counts rows that are in memory as columns.
+//! `columns::count_columns` counts rows that are in memory as columns.
 //!
 //! A row without a registration is a session and an attempt of its own, and needs no entry for them.
 
