@@ -81,7 +81,7 @@ fn some_row(numbers: &mut Numbers, seq: i64, rows: i64) -> ColumnRow {
 
 #[test]
 #[ignore = "measures the time; run it in a release build"]
-fn ten_million_rows_are_counted_quickly() {
+fn time_of_counting_ten_million_rows_is_printed() {
     let rows = std::env::var("ROLLBOOK_SPEED_ROWS").map_or(10_000_000, |rows| rows.parse().unwrap());
     let mut numbers = Numbers(7);
     let begin = Instant::now();

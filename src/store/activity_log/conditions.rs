@@ -37,10 +37,19 @@ pub(crate) fn push_content_filters(sql: &mut Sql, filter: &Filter) {
     push_titles(sql, filter);
 }
 
-/// The folded texts, as they are stored in the columns `…_folded`.
+/// The folded texts, as they are stored in the columns `…_folded`, each once.
 pub(super) fn folded(texts: &[String]) -> Vec<String> {
     let folded: BTreeSet<String> = texts.iter().map(|text| fold(text)).collect();
     folded.into_iter().collect()
+}
+
+/// The query for the keys of the contents that have one of these folded sources.
+pub(super) fn select_contents_of_sources(org: i64, sources: Vec<String>) -> Sql {
+    let mut sql =
+        Sql::new("SELECT c.key FROM contents c INDEXED BY contents_source WHERE c.org = $1").with(org);
+    sql.push(" AND c.source IS NOT NULL AND COALESCE(c.source_folded, c.source)")
+        .any_of(sources);
+    sql
 }
 
 /// Adds the condition that the title contains all words of one of the texts.

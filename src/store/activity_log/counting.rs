@@ -19,7 +19,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedRwLockReadGuard, watch};
-use tokio::task::JoinError;
 use tokio::time::timeout;
 
 use crate::access::Scoped;
@@ -59,8 +58,9 @@ enum FoundColumns {
 
 /// A selection, and the columns from which it is counted. They do not change meanwhile.
 struct Prepared {
+    org: i64,
     selection: RowSelection,
-    followed: OwnedRwLockReadGuard<FollowedColumns>,
+    followed: Arc<OwnedRwLockReadGuard<FollowedColumns>>,
 }
 
 impl Store {
@@ -151,31 +151,10 @@ impl Store {
         columns: Arc<CachedColumns>,
         count: impl FnOnce(&Selected<'_>) -> T + Send + 'static,
     ) -> Result<Option<T>, StoreError> {
-        let prepared = within_limit(self.prepare_count(counted, &columns)).await?;
-        let Some(Prepared { selection, followed }) = prepared else {
-            return Ok(None);
-        };
-        let is_cancelled = CancelOnDrop::default();
-        let flag = Arc::clone(&is_cancelled.0);
-        let counting = self
-            .runtime()
-            .spawn_blocking(move || count(&selection.compile(&followed.columns).until(flag)));
-        Ok(self.counted_or_dropped(counted, &columns, counting.await).await)
-    }
-
-    /// The result of a count. After a panic the columns are dropped, so that they are not used again.
-    async fn counted_or_dropped<T>(
-        &self,
-        counted: Counted<'_>,
-        columns: &Arc<CachedColumns>,
-        result: Result<T, JoinError>,
-    ) -> Option<T> {
-        if result.is_err()
-            && let Ok(Some(org)) = self.organisation_key(counted.filter.org()).await
-        {
-            self.column_cache().drop_columns(org, columns);
+        match within_limit(self.prepare_count(counted, &columns)).await? {
+            Some(prepared) => Ok(self.run_count(prepared, &columns, count).await),
+            None => Ok(None),
         }
-        result.ok()
     }
 
     /// [`Store::count_columns`] with the users of the persons.
@@ -186,26 +165,45 @@ impl Store {
         count: impl FnOnce(&Selected<'_>, &People) -> T + Send + 'static,
     ) -> Result<Option<T>, StoreError> {
         let prepared = within_limit(async {
-            let Some(Prepared { selection, followed }) = self.prepare_count(counted, &columns).await? else {
+            let Some(prepared) = self.prepare_count(counted, &columns).await? else {
                 return Ok(None);
             };
             let store = self.on_primary();
-            let Some(org) = store.organisation_key(counted.filter.org()).await? else {
-                return Ok(None);
-            };
-            let followed = Arc::new(followed);
-            let people = store.people_of(org, &columns, &followed).await?;
-            Ok(people.map(|people| (selection, followed, people)))
+            let people = store
+                .people_of(prepared.org, &columns, &prepared.followed)
+                .await?;
+            Ok(people.map(|people| (prepared, people)))
         });
-        let Some((selection, followed, people)) = prepared.await? else {
+        let Some((prepared, people)) = prepared.await? else {
             return Ok(None);
         };
+        let count = move |selected: &Selected<'_>| count(selected, &people.people);
+        Ok(self.run_count(prepared, &columns, count).await)
+    }
+
+    /// Counts on a thread of its own, for as long as the caller waits. `None` after a panic: then the columns are dropped,
+    /// so that they are not used again.
+    async fn run_count<T: Send + 'static>(
+        &self,
+        prepared: Prepared,
+        columns: &Arc<CachedColumns>,
+        count: impl FnOnce(&Selected<'_>) -> T + Send + 'static,
+    ) -> Option<T> {
+        let Prepared {
+            org,
+            selection,
+            followed,
+        } = prepared;
         let is_cancelled = CancelOnDrop::default();
         let flag = Arc::clone(&is_cancelled.0);
         let counting = self
             .runtime()
-            .spawn_blocking(move || count(&selection.compile(&followed.columns).until(flag), &people.people));
-        Ok(self.counted_or_dropped(counted, &columns, counting.await).await)
+            .spawn_blocking(move || count(&selection.compile(&followed.columns).until(flag)));
+        let counted = counting.await;
+        if counted.is_err() {
+            self.column_cache().drop_columns(org, columns);
+        }
+        counted.ok()
     }
 
     /// Brings the columns to the present moment, and finds what is selected. `None` if they cannot be used any more.
@@ -227,7 +225,11 @@ impl Store {
             let followed = Arc::clone(&columns.state).read_owned().await;
             // Another request may have begun to read many changes meanwhile.
             if followed.is_whole {
-                return Ok(Some(Prepared { selection, followed }));
+                return Ok(Some(Prepared {
+                    org,
+                    selection,
+                    followed: Arc::new(followed),
+                }));
             }
         }
     }

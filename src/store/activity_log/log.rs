@@ -33,6 +33,14 @@ pub(super) const FEW_PERSONS: usize = 16;
 /// The same limit for contents. It is smaller because one content can have very many rows.
 const FEW_CONTENTS: usize = 4;
 
+/// The organisation, and the keys that a filter selects.
+pub(super) struct FilterKeys {
+    pub(super) org: i64,
+    pub(super) persons: Persons,
+    /// The contents; `None` if no filter restricts them.
+    pub(super) contents: Option<Vec<i64>>,
+}
+
 /// The path that SQLite uses to find the rows.
 struct AccessPath {
     /// The text that selects an index, or an empty text.
@@ -340,18 +348,15 @@ impl Store {
         now: Timestamp,
         path: Option<AccessPath>,
     ) -> Result<Option<Sql>, StoreError> {
-        let Some(org) = self.organisation_key(filter.org()).await? else {
+        let Some(keys) = self.find_filter_keys(filter).await? else {
             return Ok(None);
         };
-        let persons = self.persons(org, filter, filter.inner()).await?;
-        if matches!(&persons, Persons::Only(persons) if persons.is_empty()) {
-            return Ok(None);
-        }
+        let FilterKeys {
+            org,
+            persons,
+            contents,
+        } = keys;
         let filter = *filter.inner();
-        let contents = self.find_content_keys(org, filter).await?;
-        if contents.as_ref().is_some_and(Vec::is_empty) {
-            return Ok(None);
-        }
         let arrival = match path {
             Some(_) => None,
             None => self.find_arrival(org, filter).await?,
@@ -421,6 +426,39 @@ impl Store {
             path.content = "+a.content";
         }
         path
+    }
+
+    /// Finds the persons and contents that a filter selects. `None` if no row can match.
+    pub(super) async fn find_filter_keys(
+        &self,
+        filter: &Scoped<&Filter>,
+    ) -> Result<Option<FilterKeys>, StoreError> {
+        let Some(org) = self.organisation_key(filter.org()).await? else {
+            return Ok(None);
+        };
+        let persons = self.persons(org, filter, filter.inner()).await?;
+        if matches!(&persons, Persons::Only(persons) if persons.is_empty()) {
+            return Ok(None);
+        }
+        let contents = self.find_content_keys(org, filter.inner()).await?;
+        let is_possible = contents.as_ref().is_none_or(|contents| !contents.is_empty());
+        Ok(is_possible.then_some(FilterKeys {
+            org,
+            persons,
+            contents,
+        }))
+    }
+
+    /// Finds the verbs of one filter. They have a key for each display.
+    pub(super) async fn find_verb_keys(&self, org: i64, filter: &Filter) -> Result<Vec<i64>, StoreError> {
+        if filter.verbs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let iris: Vec<String> = filter.verbs.iter().map(|verb| verb.0.clone()).collect();
+        let mut sql = Sql::new("SELECT v.key FROM verbs v WHERE v.org = $1 AND v.iri").with(org);
+        sql.any_of(iris);
+        let keys: Vec<(i64,)> = self.db().fetch_rows(sql).await?;
+        Ok(keys.into_iter().map(|(key,)| key).collect())
     }
 
     /// Finds the contents that match the filter and the filters around it, or returns `None` if no filter restricts the

@@ -13,8 +13,8 @@ use crate::base;
 use crate::log::{Filter, Position, Row, Sort, Window};
 
 use crate::store::activity_log::arrival::Arrival;
-use crate::store::activity_log::conditions::{folded, push_row_filters};
-use crate::store::activity_log::log::{Page, PageRow, push_order};
+use crate::store::activity_log::conditions::{folded, push_row_filters, select_contents_of_sources};
+use crate::store::activity_log::log::{FilterKeys, Page, PageRow, push_order};
 use crate::store::activity_log::sources::{BY_SEQ, FEW_KEYS, Keys, Paths, Restrictions, Source, Step};
 use crate::store::db::database::{Engine, Sql};
 use crate::store::db::dialect::Value;
@@ -412,25 +412,22 @@ impl Store {
         filter: &Scoped<&'f Filter>,
         page: Page,
     ) -> Result<Option<Search<'f>>, StoreError> {
-        let Some(org) = self.organisation_key(filter.org()).await? else {
+        let Some(keys) = self.find_filter_keys(filter).await? else {
             return Ok(None);
         };
-        let persons = self.persons(org, filter, filter.inner()).await?;
-        if matches!(&persons, Persons::Only(persons) if persons.is_empty()) {
-            return Ok(None);
-        }
+        let FilterKeys {
+            org,
+            persons,
+            contents,
+        } = keys;
         let filter = *filter.inner();
-        let contents = self.find_content_keys(org, filter).await?;
-        if contents.as_ref().is_some_and(Vec::is_empty) {
-            return Ok(None);
-        }
-        let verbs = self.find_verb_keys(org, filter).await?;
-        if filter
-            .each()
-            .zip(&verbs)
-            .any(|(filter, keys)| !filter.verbs.is_empty() && keys.is_empty())
-        {
-            return Ok(None);
+        let mut verbs = Vec::new();
+        for filter in filter.each() {
+            let keys = self.find_verb_keys(org, filter).await?;
+            if !filter.verbs.is_empty() && keys.is_empty() {
+                return Ok(None);
+            }
+            verbs.push(keys);
         }
         let arrival = self.find_arrival(org, filter).await?;
         let paths = Paths::choose(Restrictions {
@@ -454,34 +451,14 @@ impl Store {
         }))
     }
 
-    /// The keys of the verbs of each of [`Filter::each`].
-    async fn find_verb_keys(&self, org: i64, filter: &Filter) -> Result<Vec<Vec<i64>>, StoreError> {
-        let mut all = Vec::new();
-        for filter in filter.each() {
-            if filter.verbs.is_empty() {
-                all.push(Vec::new());
-                continue;
-            }
-            let iris: Vec<String> = filter.verbs.iter().map(|verb| verb.0.clone()).collect();
-            let mut sql = Sql::new("SELECT v.key FROM verbs v WHERE v.org = $1 AND v.iri").with(org);
-            sql.any_of(iris);
-            let keys: Vec<(i64,)> = self.db().fetch_rows(sql).await?;
-            all.push(keys.into_iter().map(|(key,)| key).collect());
-        }
-        Ok(all)
-    }
-
     /// Whether a content has one of the sources of the filter: its rows need no source of their own.
     async fn has_contents_of_source(&self, org: i64, filter: &Filter) -> Result<bool, StoreError> {
         let sources: Vec<String> = filter.each().flat_map(|filter| folded(&filter.sources)).collect();
         if sources.is_empty() {
             return Ok(false);
         }
-        let mut sql =
-            Sql::new("SELECT c.key FROM contents c INDEXED BY contents_source WHERE c.org = $1").with(org);
-        sql.push(" AND c.source IS NOT NULL AND COALESCE(c.source_folded, c.source)")
-            .any_of(sources)
-            .push(" LIMIT 1");
+        let mut sql = select_contents_of_sources(org, sources);
+        sql.push(" LIMIT 1");
         Ok(self.db().fetch_optional(sql).await?.is_some())
     }
 }

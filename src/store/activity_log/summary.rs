@@ -262,13 +262,8 @@ impl<'a> GroupLookups<'a> {
             false => "SELECT user_key, team FROM memberships WHERE org = $1 AND user_key IN LIST($2)",
         };
         let select = Sql::new(select).with(org).with(new);
-        let memberships: Vec<(i64, i64)> = self.store.long_db().fetch_rows(select).await?;
-        for (user, team) in memberships {
-            let selected = self.selected_teams.as_ref();
-            if selected.is_none_or(|selected| selected.contains(&team)) {
-                teams.entry(user).or_default().push(team);
-            }
-        }
+        let memberships = self.store.long_db().fetch_rows(select).await?;
+        add_teams(teams, memberships, self.selected_teams.as_ref());
         Ok(())
     }
 
@@ -282,16 +277,13 @@ impl<'a> GroupLookups<'a> {
             false => "SELECT user_key, team FROM memberships WHERE org = $1",
         };
         let select = Sql::new(select).with(org);
-        let memberships: Vec<(i64, i64)> = self.store.long_db().fetch_rows(select).await?;
-        let mut teams: HashMap<i64, Vec<i64>> = HashMap::new();
-        for (user, team) in memberships {
-            let selected = self.selected_teams.as_ref();
-            if selected.is_none_or(|selected| selected.contains(&team)) {
-                teams.entry(user).or_default().push(team);
-            }
-        }
+        let memberships = self.store.long_db().fetch_rows(select).await?;
+        let mut teams = HashMap::new();
+        add_teams(&mut teams, memberships, self.selected_teams.as_ref());
         // Users with the same teams are counted together.
-        teams.values_mut().for_each(|teams| teams.sort_unstable());
+        teams
+            .values_mut()
+            .for_each(|teams: &mut Vec<i64>| teams.sort_unstable());
         Ok(teams)
     }
 
@@ -425,6 +417,19 @@ impl<'a> GroupLookups<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// Adds teams to their users. With `selected`, the other teams are left out.
+fn add_teams(
+    teams: &mut HashMap<i64, Vec<i64>>,
+    memberships: Vec<(i64, i64)>,
+    selected: Option<&HashSet<i64>>,
+) {
+    for (user, team) in memberships {
+        if selected.is_none_or(|selected| selected.contains(&team)) {
+            teams.entry(user).or_default().push(team);
+        }
     }
 }
 

@@ -45,7 +45,7 @@ use lease::AllRows;
 pub(crate) use lease::{Lease, PostgresTx, Read};
 pub(crate) use limits::Work;
 use limits::{
-    LONG_IDLE_TEXT, Limits, STREAM_LIMITS, STREAM_RESOURCES, idle_text, limits_text, read_plans_text,
+    LONG_IDLE_TEXT, Limits, STREAM_RESOURCES, idle_text, limits_text, read_plans_text, stream_limits_text,
 };
 use moment::Moment;
 
@@ -503,7 +503,8 @@ impl PostgresPool {
     async fn begin_named(&self, begin: &str, idle: &str) -> Result<(PostgresTx, String), StoreError> {
         let name = format!("{APPLICATION} {}", Clock::system().new_uuid());
         let text = format!(
-            "{begin}; {STREAM_LIMITS}; {idle}; SET LOCAL application_name = '{name}'; {STREAM_RESOURCES}"
+            "{begin}; {}; {idle}; SET LOCAL application_name = '{name}'; {STREAM_RESOURCES}",
+            stream_limits_text()
         );
         Ok((self.begin_with(&text).await?, name))
     }
@@ -511,8 +512,10 @@ impl PostgresPool {
     /// Begins a transaction of which all queries read the database as it was at the first one. The database does not
     /// limit its time.
     pub(super) async fn begin_snapshot(&self) -> Result<PostgresTx, StoreError> {
-        let text =
-            format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {STREAM_LIMITS}; {LONG_IDLE_TEXT}");
+        let text = format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {}; {LONG_IDLE_TEXT}",
+            stream_limits_text()
+        );
         self.for_work(Work::Long).begin_with(&text).await
     }
 

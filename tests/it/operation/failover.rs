@@ -6,14 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 
+use super::hosts::{admin_at, start_at};
 use crate::support::builders::{activity, user};
 use crate::support::helpers::PatroniCluster;
 use crate::support::http::Caller;
-use crate::support::process::{Process, serve_at};
-use crate::support::server::{ORG, SECRET, sign};
 
 /// The requests at a time while the primary is killed.
 const WRITERS: usize = 4;
@@ -74,16 +72,8 @@ fn killed_primary_loses_no_acknowledged_activity_and_the_server_goes_on() {
         let mut connection =
             PgConnection::connect(&cluster.url_of(primary, "postgres")).await.expect("the primary answers");
         sqlx::raw_sql("CREATE DATABASE rollbook").execute(&mut connection).await.expect("it is created");
-        let url = cluster.url("rollbook");
-        let started = tokio::task::spawn_blocking(move || {
-            let mut command = serve_at(&url);
-            command.env("ROLLBOOK_JWT_SECRET", SECRET);
-            Process::start(command)
-        });
-        let process = started.await.expect("the server starts");
-        let claims = json!({"sub": "root", "org": ORG, "role": "admin", "exp": 4_000_000_000_i64});
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().expect("a client");
-        let admin = Caller::anonymous(client, process.base.clone()).with_token(&sign(&claims));
+        let process = start_at(cluster.url("rollbook")).await;
+        let admin = admin_at(&process);
         admin.put("/v1/users/low", &user("low")).await.expect(201);
 
         let (written, stop) = (Arc::<Mutex<Written>>::default(), Arc::<AtomicBool>::default());

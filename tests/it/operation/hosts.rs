@@ -22,9 +22,17 @@ async fn promote(url: &str) {
 }
 
 /// A caller with the rights of an administrator at a running server.
-fn admin_at(process: &Process) -> Caller {
+pub(super) fn admin_at(process: &Process) -> Caller {
     let claims = json!({"sub": "root", "org": ORG, "role": "admin", "exp": 4_000_000_000_i64});
-    Caller::anonymous(reqwest::Client::new(), process.base.clone()).with_token(&sign(&claims))
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().expect("a client");
+    Caller::anonymous(client, process.base.clone()).with_token(&sign(&claims))
+}
+
+/// Makes the schema of the database.
+async fn make_schema(database: &Database) {
+    let database = database.clone();
+    let made = tokio::task::spawn_blocking(move || drop(Process::start(serve(&database))));
+    made.await.expect("the schema is made");
 }
 
 /// Puts a user until the server has done it. Returns how long it took.
@@ -38,7 +46,7 @@ async fn put_at_last(admin: &Caller, id: &str) -> Duration {
 }
 
 /// Starts a server on this database and waits until it is ready.
-async fn start_at(url: String) -> Process {
+pub(super) async fn start_at(url: String) -> Process {
     let started = tokio::task::spawn_blocking(move || {
         let mut command = serve_at(&url);
         command.env("ROLLBOOK_JWT_SECRET", SECRET);
@@ -62,10 +70,7 @@ async fn start_at(url: String) -> Process {
 fn server_goes_on_at_the_host_that_is_promoted() {
     let (Some(first), Some(second)) = (Helper::replica(), Helper::replica()) else { return };
     run_with_database(Database::postgres(), async |database: &Database| {
-        let once = database.clone();
-        tokio::task::spawn_blocking(move || drop(Process::start(serve(&once))))
-            .await
-            .expect("the schema is made");
+        make_schema(database).await;
         let (first_url, second_url) = (database.url_at(first.address), database.url_at(second.address));
         wait_for_schema(&first_url).await;
         wait_for_schema(&second_url).await;
@@ -98,10 +103,7 @@ fn server_goes_on_at_the_host_that_is_promoted() {
 fn certificate_of_version_1_is_no_reason_to_refuse_a_database() {
     let Some(server) = Helper::replica_with_old_certificate() else { return };
     run_with_database(Database::postgres(), async |database: &Database| {
-        let once = database.clone();
-        tokio::task::spawn_blocking(move || drop(Process::start(serve(&once))))
-            .await
-            .expect("the schema is made");
+        make_schema(database).await;
         let url = database.url_at(server.address);
         let plain: PgConnectOptions = url.parse().expect("a URL");
         let plain = plain.ssl_mode(PgSslMode::Disable).to_url_lossy().to_string();

@@ -7,12 +7,13 @@ use rollbook::base::clock::Timestamp;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 
+use super::hosts::admin_at;
 use crate::support::builders::{activity, content, mailbox, statement, user};
 use crate::support::helpers::Helper;
 use crate::support::http::Caller;
 use crate::support::process::{Process, serve, serve_at};
 use crate::support::records::{COMPLETED, STATEMENTS};
-use crate::support::server::{ORG, SECRET, run, run_with_database, sign};
+use crate::support::server::{ORG, SECRET, run, run_with_database};
 use crate::support::{Database, TestServer};
 
 /// The number of reads that went to this database, by the metrics.
@@ -149,8 +150,7 @@ async fn check_standby(database: &Database) {
     command.env("ROLLBOOK_JWT_SECRET", SECRET).stdout(Stdio::piped()).stderr(Stdio::piped());
     let process = tokio::task::spawn_blocking(move || Process::start(command)).await;
     let process = process.expect("a server on a standby starts");
-    let claims = json!({"sub": "root", "org": ORG, "role": "admin", "exp": 4_000_000_000_i64});
-    let caller = Caller::anonymous(reqwest::Client::new(), process.base.clone()).with_token(&sign(&claims));
+    let caller = admin_at(&process);
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let answer = caller.get("/health/ready").await;

@@ -1,11 +1,9 @@
 //! Finds the keys that a filter selects, for counting by columns. Persons and contents are found as for a page of the log.
 
-use std::collections::HashSet;
-
-use crate::base::fold;
 use crate::log::Filter;
 use crate::log::columns::selection::{RowSelection, SelectedPersons, SelectedSources};
 
+use crate::store::activity_log::conditions::{folded, select_contents_of_sources};
 use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
 use crate::store::directory::reach::Persons;
@@ -34,7 +32,7 @@ impl Store {
         let (mut verbs, mut sources) = (Vec::new(), Vec::new());
         for filter in filter.each() {
             if !filter.verbs.is_empty() {
-                verbs.push(self.find_verbs(org, filter).await?);
+                verbs.push(self.find_verb_keys(org, filter).await?.into_iter().collect());
             }
             if !filter.sources.is_empty() {
                 sources.push(self.find_sources(org, filter).await?);
@@ -64,26 +62,13 @@ impl Store {
         Ok(keys.to_vec())
     }
 
-    async fn find_verbs(&self, org: i64, filter: &Filter) -> Result<HashSet<i64>, StoreError> {
-        let iris: Vec<String> = filter.verbs.iter().map(|verb| verb.0.clone()).collect();
-        let select = Sql::new("SELECT v.key FROM verbs v WHERE v.org = $1 AND v.iri IN LIST($2)");
-        self.find_key_set(select.with(org).with(iris)).await
-    }
-
     async fn find_sources(&self, org: i64, filter: &Filter) -> Result<SelectedSources, StoreError> {
-        let folded: Vec<String> = filter.sources.iter().map(|source| fold(source)).collect();
-        let select = Sql::new(
-            "SELECT c.key FROM contents c WHERE c.org = $1 AND COALESCE(c.source_folded, c.source) IN LIST($2)",
-        );
-        let contents = self.find_key_set(select.with(org).with(folded.clone())).await?;
+        let folded = folded(&filter.sources);
+        let select = select_contents_of_sources(org, folded.clone());
+        let contents: Vec<(i64,)> = self.db().fetch_rows(select).await?;
         Ok(SelectedSources {
             folded: folded.into_iter().collect(),
-            contents,
+            contents: contents.into_iter().map(|(key,)| key).collect(),
         })
-    }
-
-    async fn find_key_set(&self, select: Sql) -> Result<HashSet<i64>, StoreError> {
-        let keys: Vec<(i64,)> = self.db().fetch_rows(select).await?;
-        Ok(keys.into_iter().map(|(key,)| key).collect())
     }
 }

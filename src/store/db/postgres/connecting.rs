@@ -6,7 +6,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::time::{sleep, timeout};
 
-use super::hosts::is_standby;
+use super::hosts::{address, is_standby};
 use super::identity::Identity;
 use super::limits::{KEEPALIVE, Limits, WATCH_CLIENT, Work, limits_text, read_plans_text};
 use super::{Access, REPLICA_TIME};
@@ -23,7 +23,7 @@ pub(super) fn connect_error(options: &PgConnectOptions, error: sqlx::Error) -> S
     };
     match StoreError::connect(error) {
         error if error.is_passing() => StoreError::Unreachable {
-            address: format!("{}:{}", options.get_host(), options.get_port()),
+            address: address(options),
             cause,
         },
         error => error,

@@ -228,7 +228,8 @@ impl Hosts {
     }
 }
 
-fn address(options: &PgConnectOptions) -> String {
+/// The host and port, for messages.
+pub(super) fn address(options: &PgConnectOptions) -> String {
     format!("{}:{}", options.get_host(), options.get_port())
 }
 

@@ -88,15 +88,15 @@ pub(super) const KEEPALIVE: &str = "SET tcp_keepalives_idle = 10; SET tcp_keepal
 pub(super) const WATCH_CLIENT: &str = "SELECT set_config(name, '2000', false) FROM pg_settings \
                             WHERE name = 'client_connection_check_interval'";
 
-/// The limits on a query whose rows are read as slowly as a client reads. A slow reader looks to TCP like one that is gone,
-/// so it has ten minutes.
-pub(super) const STREAM_LIMITS: &str = "SET LOCAL statement_timeout = 0; SET LOCAL tcp_user_timeout = 600000; \
-                             SET LOCAL plan_cache_mode = force_custom_plan; \
-                             SET LOCAL enable_bitmapscan = off; SET LOCAL jit TO DEFAULT";
+/// The limits on a query whose rows are read as slowly as a client reads, and the settings for its plan. A slow reader
+/// looks to TCP like one that is gone, so it has ten minutes.
+pub(super) fn stream_limits_text() -> String {
+    let plans = read_plans_text("SET LOCAL");
+    format!("SET LOCAL statement_timeout = 0; SET LOCAL tcp_user_timeout = 600000; {plans}")
+}
 
-/// What a stream of many rows needs besides: memory for its sort, at least 32 MiB, and no compilation of the query, which
-/// takes longer than it saves.
-pub(super) const STREAM_RESOURCES: &str = "SET LOCAL jit = off; SELECT set_config('work_mem', \
+/// What a stream of many rows needs besides: memory for its sort, at least 32 MiB.
+pub(super) const STREAM_RESOURCES: &str = "SELECT set_config('work_mem', \
                              greatest(pg_size_bytes(current_setting('work_mem')) / 1024, 32768) || 'kB', true)";
 
 /// The settings for the plans of queries that read, as `SET` statements.
