@@ -26,13 +26,14 @@ const REPORTS: u64 = 4;
 /// The custom field with a value that only three users have.
 pub const RARE_FIELD: (&str, &str) = ("badge", "Gold");
 
-/// The number of rows in the log before the first measurement.
-pub fn rows() -> u64 {
-    match std::env::var("ROLLBOOK_BENCH_ROWS").map(|text| text.parse::<u64>()) {
-        Ok(Ok(rows)) if rows >= 20_000 => rows,
-        Ok(_) => panic!("ROLLBOOK_BENCH_ROWS is a whole number of at least 20000"),
-        Err(_) => 200_000,
-    }
+/// The sizes of the store at which lines are measured, in records.
+pub fn sizes() -> Vec<u64> {
+    let text = std::env::var("ROLLBOOK_BENCH_ROWS").unwrap_or_else(|_| "100000".to_owned());
+    let sizes = text.split(',').map(|size| match size.trim().parse() {
+        Ok(size) if size >= 20_000 => size,
+        _ => panic!("ROLLBOOK_BENCH_ROWS is whole numbers of at least 20000, separated by commas"),
+    });
+    sizes.collect()
 }
 
 /// A random generator with a fixed sequence: SplitMix64 (Steele, Lea, Flood 2014).
@@ -199,6 +200,13 @@ pub fn counts_below() -> Vec<u64> {
         }
     }
     counts
+}
+
+/// The manager with the number of users below that is nearest to this one.
+pub fn manager_of_about(count: u64) -> String {
+    let below = counts_below();
+    let nearest = (1..USERS).min_by_key(|user| below[*user as usize].abs_diff(count));
+    user_id(nearest.unwrap_or_default())
 }
 
 /// Whether a user leaves the organisation at the end of the two years.

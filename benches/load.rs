@@ -113,11 +113,10 @@ pub fn load(url: &str, rows: u64, end: Timestamp) -> String {
     credential
 }
 
-/// Loads the data set and starts a server on it.
-pub fn start(url: &str, rows: u64) -> Subject {
-    let credential = load(url, rows, end_of_data());
+/// Starts a server on a loaded database.
+pub fn start(url: &str, credential: &str) -> Subject {
     let mut subject = Subject::start(url, Clock::system());
-    subject.use_credential(&credential);
+    subject.use_credential(credential);
     subject
 }
 
@@ -303,11 +302,6 @@ fn write_events(target: &mut dyn Target, events: &Events, rows: u64) {
 
 /// What clients need to know about the data set.
 fn describe(url: &str, rows: u64, credential: &str, end: Timestamp) -> Json {
-    let below = data::counts_below();
-    let with_below = |count: u64| {
-        let nearest = (1..USERS).min_by_key(|user| below[*user as usize].abs_diff(count));
-        data::user_id(nearest.unwrap_or_default())
-    };
     json!({
         "database": url,
         "rows": rows,
@@ -316,9 +310,9 @@ fn describe(url: &str, rows: u64, credential: &str, end: Timestamp) -> Json {
         "token_secret": super::subject::SECRET,
         "credential": credential,
         "owner": "u0",
-        "manager_of_8": with_below(8),
-        "manager_of_100": with_below(100),
-        "manager_of_6249": with_below(6_249),
+        "manager_of_8": data::manager_of_about(8),
+        "manager_of_100": data::manager_of_about(100),
+        "manager_of_6249": data::manager_of_about(6_249),
         "team_with_sub_teams": "t1",
         "small_team": "t250",
         "group": "g3",

@@ -1,9 +1,11 @@
 //! The speed of Rollbook compared with the database alone: one fixed data set, both sides in the same run.
 //!
 //! ```text
-//! scripts/with-postgres --durable cargo bench                       # everything
-//! scripts/with-postgres --durable cargo bench -- postgres export    # lines with all these words in their name
-//! ROLLBOOK_BENCH_ROWS=1000000 scripts/with-postgres --durable cargo bench -- export
+//! scripts/with-postgres --durable cargo bench                        # everything, with 100,000 records
+//! scripts/with-postgres --durable cargo bench -- PostgreSQL exports  # lines with all these words in their names
+//! ROLLBOOK_BENCH_ROWS=100000,2000000 scripts/with-postgres --durable cargo bench
+//! cargo bench -- load sqlite:/data/bench.sqlite 10000000             # makes a database, and prints a credential
+//! cargo bench -- measure sqlite:/data/bench.sqlite KEY:SECRET pages  # measures on it
 //! ```
 //!
 //! Each figure is the median of three. A ratio of 1 means that Rollbook, through HTTP and with all its rules, is as
@@ -15,8 +17,9 @@
 //! | `data` | the data set, from a fixed seed |
 //! | `load` | loads the data set into a database at the speed of its bulk loading |
 //! | `subject` | Rollbook under measurement: a server in this process, and a client that needs little time |
-//! | `work` | the measured requests, the same on both databases |
-//! | `postgres`, `sqlite` | the same work, done by the database alone |
+//! | `plain` | the database alone |
+//! | `pages`, `counts`, `exports`, `ingest` | the lines, for both databases |
+//! | `report` | the tables of results |
 
 #![allow(
     clippy::print_stdout,
@@ -26,84 +29,129 @@
     reason = "it prints its results, and a failed step ends it"
 )]
 
+mod counts;
 mod data;
+mod exports;
+mod ingest;
 mod load;
-mod postgres;
-mod sqlite;
+mod pages;
+mod plain;
+mod report;
 mod subject;
-mod work;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use plain::{Dialect, Plain, PlainPostgres, PlainSqlite};
+use report::{LineName, Measured, Unit};
+use subject::Subject;
+
 /// The number of measurements of each line. Its figure is their median.
 const REPETITIONS: usize = 3;
+/// A database that takes longer for one measurement is measured once.
+const LONG: Duration = Duration::from_secs(8);
+/// The variable in which `scripts/with-postgres` gives the address of its cluster.
+const CLUSTER: &str = "ROLLBOOK_TEST_POSTGRES";
 
-/// One line of the result.
-pub struct Measured {
-    what: String,
-    /// The number of rows, statements or pages of each side.
-    items: u64,
-    rollbook: Duration,
-    database: Duration,
-    floor: Option<f64>,
-}
-
-impl Measured {
-    fn ratio(&self) -> f64 {
-        self.database.as_secs_f64() / self.rollbook.as_secs_f64()
-    }
-
-    fn is_below_floor(&self) -> bool {
-        self.floor.is_some_and(|floor| self.ratio() < floor)
-    }
+/// A store that is measured.
+pub struct Site<'s> {
+    /// The server.
+    pub subject: &'s Subject,
+    /// A connection to its database.
+    pub plain: Box<dyn Plain>,
+    /// The records that were loaded.
+    pub rows: u64,
+    /// A folder for files.
+    pub folder: &'s Path,
 }
 
 /// The selected lines and their results.
+#[derive(Default)]
 pub struct Bench {
     words: Vec<String>,
     results: Vec<Measured>,
 }
 
 impl Bench {
-    /// Whether the arguments select the line with this name.
-    pub fn selects(&self, what: &str) -> bool {
-        self.words.iter().all(|word| what.contains(word.as_str()))
+    /// Whether the arguments select this line.
+    pub fn selects(&self, site: &Site<'_>, part: &str, line: &str) -> bool {
+        let name = format!("{}: {part}: {line}", site.plain.dialect().name());
+        self.words.iter().all(|word| name.contains(word.as_str()))
     }
 
-    /// Measures both sides alternately, because the load of the machine changes with time.
+    /// Whether the arguments may select a line of this part: those that name a part name this one.
+    pub fn selects_part(&self, site: &Site<'_>, part: &str) -> bool {
+        let other =
+            |word: &String| ["pages", "counts", "exports", "writes"].contains(&word.as_str()) && word != part;
+        self.selects_database(site.plain.dialect()) && !self.words.iter().any(other)
+    }
+
+    fn selects_database(&self, dialect: Dialect) -> bool {
+        let other = |word: &String| {
+            [Dialect::Sqlite, Dialect::Postgres]
+                .iter()
+                .any(|one| one.name() == word)
+                && word != dialect.name()
+        };
+        !self.words.iter().any(other)
+    }
+
+    /// Measures both sides alternately, because the load of the machine changes with time. Both give the time of one item.
     pub fn compare(
         &mut self,
-        what: impl Into<String>,
-        items: u64,
+        rows: u64,
+        (dialect, part, line, unit): (Dialect, &'static str, &str, Unit),
         floor: Option<f64>,
         mut rollbook: impl FnMut(usize) -> Duration,
         mut database: impl FnMut(usize) -> Duration,
     ) {
-        let what = what.into();
-        if !self.selects(&what) {
-            return;
-        }
-        let (mut rollbook_times, mut database_times) = (Vec::new(), Vec::new());
-        for repetition in 0..REPETITIONS {
-            rollbook_times.push(rollbook(repetition));
-            database_times.push(database(repetition));
-        }
-        let line = Measured {
-            what,
-            items,
-            rollbook: median(rollbook_times),
-            database: median(database_times),
+        let mut measured = Measured {
+            name: LineName {
+                database: dialect.name(),
+                part,
+                line: line.to_owned(),
+                unit,
+            },
+            rows,
+            rollbook: Vec::new(),
+            database: Vec::new(),
             floor,
         };
-        eprintln!("{}", format_line(&line));
-        self.results.push(line);
+        for repetition in 0..REPETITIONS {
+            measured.rollbook.push(rollbook(repetition));
+            let start = Instant::now();
+            measured.database.push(database(repetition));
+            if start.elapsed() > LONG {
+                break;
+            }
+        }
+        eprintln!("{rows} rows, {}: {line}: {}", dialect.name(), measured.cell());
+        self.results.push(measured);
     }
-}
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
+    /// Measures the selected lines on a loaded database.
+    fn measure(&mut self, url: &str, credential: &str, folder: &Path) {
+        let mut plain: Box<dyn Plain> = match url.strip_prefix("sqlite:") {
+            Some(file) => Box::new(PlainSqlite::open(Path::new(file))),
+            None => Box::new(PlainPostgres::open(url, folder)),
+        };
+        plain.analyze();
+        let rows = plain.integer("SELECT count(*) FROM statements WHERE org = 1 AND NOT voids");
+        let subject = load::start(url, credential);
+        let mut site = Site {
+            subject: &subject,
+            plain,
+            rows: rows.unsigned_abs(),
+            folder,
+        };
+        pages::run(self, &mut site);
+        counts::run(self, &mut site);
+        exports::run(self, &mut site);
+        ingest::run(self, &mut site);
+        drop(site);
+        subject.stop();
+    }
 }
 
 /// The duration of the work.
@@ -113,22 +161,15 @@ pub fn measure(work: impl FnOnce()) -> Duration {
     start.elapsed()
 }
 
-fn format_line(line: &Measured) -> String {
-    let rate = |time: Duration| format!("{:.0}/s", line.items as f64 / time.as_secs_f64());
-    let (floor, verdict) = match line.floor {
-        Some(floor) => (
-            format!("{floor:.1}"),
-            if line.is_below_floor() { "FAIL" } else { "PASS" },
-        ),
-        None => ("-".to_owned(), ""),
-    };
-    format!(
-        "{:<44} {:>12} {:>12} {:>7.2} {floor:>6} {verdict}",
-        line.what,
-        rate(line.rollbook),
-        rate(line.database),
-        line.ratio()
-    )
+/// The mean duration of one repetition of the work, over about half a second.
+pub fn measure_each(mut work: impl FnMut()) -> Duration {
+    let start = Instant::now();
+    let mut times = 0;
+    while times < 200 && (times == 0 || start.elapsed() < Duration::from_millis(500)) {
+        work();
+        times += 1;
+    }
+    start.elapsed() / times
 }
 
 fn main() -> ExitCode {
@@ -141,34 +182,55 @@ fn main() -> ExitCode {
         .into_iter()
         .filter(|argument| !argument.starts_with("--"))
         .collect();
-    if let [command, url, rows] = words.as_slice()
-        && let Ok(rows) = rows.parse()
-    {
-        match command.as_str() {
-            "load" => load::run(url, rows),
-            "check" => load::check::run(url, rows),
-            _ => panic!("the commands are `load` and `check`"),
+    let folder = std::env::temp_dir().join(format!("rollbook_bench_{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a temporary folder can be made");
+    let mut bench = Bench::default();
+    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["load", url, rows] => load::run(url, rows.parse().expect("a number of rows")),
+        ["check", url, rows] => load::check::run(url, rows.parse().expect("a number of rows")),
+        ["measure", url, credential, ..] => {
+            bench.words = words[3..].to_vec();
+            bench.measure(url, credential, &folder);
         }
-        return ExitCode::SUCCESS;
+        _ => {
+            bench.words = words;
+            measure_all(&mut bench, &folder);
+        }
     }
-    let mut bench = Bench {
-        words,
-        results: Vec::new(),
-    };
-    sqlite::run(&mut bench);
-    postgres::run(&mut bench);
-
-    println!(
-        "\n{:<44} {:>12} {:>12} {:>7} {:>6}",
-        "what", "rollbook", "database", "ratio", "floor"
-    );
-    bench
-        .results
-        .iter()
-        .for_each(|line| println!("{}", format_line(line)));
+    let _ = std::fs::remove_dir_all(&folder); // a remaining temporary folder does no harm
+    report::print(&bench.results);
     if bench.results.iter().any(Measured::is_below_floor) {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+/// Loads a database of each size, and measures on it.
+fn measure_all(bench: &mut Bench, folder: &Path) {
+    for rows in data::sizes() {
+        if bench.selects_database(Dialect::Sqlite) {
+            let file = folder.join(format!("{rows}.sqlite"));
+            let url = format!("sqlite:{}", file.display());
+            let credential = load::load(&url, rows, load::end_of_data());
+            bench.measure(&url, &credential, folder);
+            std::fs::remove_file(file).expect("the database is closed");
+        }
+        if !bench.selects_database(Dialect::Postgres) {
+            continue;
+        }
+        let Ok(cluster) = std::env::var(CLUSTER) else {
+            eprintln!("PostgreSQL is not measured: run this within `scripts/with-postgres --durable`");
+            continue;
+        };
+        let name = format!("rollbook_bench_{}_{rows}", std::process::id());
+        let (server, _) = cluster
+            .rsplit_once('/')
+            .expect("a postgres:// URL that ends with a database");
+        let url = format!("{server}/{name}");
+        let mut administrator = PlainPostgres::open(&cluster, folder);
+        administrator.execute(&format!("CREATE DATABASE {name}"));
+        let credential = load::load(&url, rows, load::end_of_data());
+        bench.measure(&url, &credential, folder);
+        administrator.execute(&format!("DROP DATABASE {name} WITH (FORCE)"));
     }
 }

@@ -56,7 +56,11 @@ impl Subject {
             let shutdown = async {
                 let _ = stopped.await; // a dropped sender stops the server as well
             };
-            let app_state = AppState::new(store, keys, AppOptions::default()).expect("the recorder starts");
+            let options = AppOptions {
+                metrics_on_api: true,
+                ..AppOptions::default()
+            };
+            let app_state = AppState::new(store, keys, options).expect("the recorder starts");
             let (running, address) =
                 server::start(&ServerSettings::default(), listener, app_state, None, shutdown)
                     .expect("the server starts");
@@ -67,7 +71,7 @@ impl Subject {
             address,
             stop,
             running,
-            authorization: sign_token("root", "admin"),
+            authorization: sign_token(data::ORGANISATION, "root", "admin"),
         }
     }
 
@@ -78,11 +82,25 @@ impl Subject {
 
     /// A connection for many requests.
     pub fn connect(&self) -> Connection {
+        self.connect_with(self.authorization.clone())
+    }
+
+    /// A connection of a user of the organisation.
+    pub fn connect_as(&self, user: &str, role: &str) -> Connection {
+        self.connect_with(sign_token(data::ORGANISATION, user, role))
+    }
+
+    /// A connection of an administrator of another organisation.
+    pub fn connect_to(&self, organisation: &str) -> Connection {
+        self.connect_with(sign_token(organisation, "root", "admin"))
+    }
+
+    fn connect_with(&self, authorization: String) -> Connection {
         let stream = TcpStream::connect(self.address).expect("the server answers");
         stream.set_nodelay(true).expect("a TCP connection");
         Connection {
             stream: BufReader::with_capacity(256 * 1024, stream),
-            authorization: self.authorization.clone(),
+            authorization,
         }
     }
 
@@ -112,8 +130,8 @@ impl Subject {
 }
 
 /// The header `Authorization` of a person, valid for long.
-fn sign_token(user: &str, role: &str) -> String {
-    let claims = json!({"sub": user, "org": data::ORGANISATION, "role": role, "exp": 4_102_444_800_i64});
+fn sign_token(organisation: &str, user: &str, role: &str) -> String {
+    let claims = json!({"sub": user, "org": organisation, "role": role, "exp": 4_102_444_800_i64});
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     let token = jsonwebtoken::encode(&Header::default(), &claims, &key).expect("claims are JSON");
     format!("Bearer {token}")

@@ -502,10 +502,26 @@ impl Event {
 
 /// Bodies with `size` statements each, dated in the last days before `end`.
 pub fn batches(seed: u64, statements: u64, size: u64, end: Timestamp) -> Vec<Vec<u8>> {
-    let mut random = Random::new(seed);
+    bodies(seed, statements, size, |random| recent(random, end))
+}
+
+/// Bodies with `size` logins each, dated in the last days before `end`.
+pub fn logins(seed: u64, statements: u64, size: u64, end: Timestamp) -> Vec<Vec<u8>> {
+    bodies(seed, statements, size, |random| {
+        loop {
+            let event = recent(random, end);
+            if event.what == What::LoggedIn {
+                return event;
+            }
+        }
+    })
+}
+
+fn bodies(seed: u64, statements: u64, size: u64, make: impl Fn(&mut Random) -> Event) -> Vec<Vec<u8>> {
+    let mut random = Random::new(1_000 + seed);
     (0..statements / size)
         .map(|_| {
-            let batch: Vec<String> = (0..size).map(|_| recent(&mut random, end).statement()).collect();
+            let batch: Vec<String> = (0..size).map(|_| make(&mut random).statement()).collect();
             match size {
                 1 => batch.concat().into_bytes(),
                 _ => format!("[{}]", batch.join(",")).into_bytes(),

@@ -129,6 +129,8 @@ impl Source {
 pub enum ValueType {
     /// A text or label.
     Text,
+    /// A text that is different in almost every row.
+    Id,
     /// A list of texts.
     List,
     /// A day without a time.
@@ -174,7 +176,7 @@ impl Column {
 
 use ColumnSet::{Elearning, Full, Standard};
 use Source::{BriefRow as Brief, Content, Person, RowOrContent, RowOrVerb, Verb, WholeRow};
-use ValueType::{Boolean, Day, Decimal, Integer, List, Time};
+use ValueType::{Boolean, Day, Decimal, Id, Integer, List, Time};
 
 /// A cell with a field of the user. It is empty if the person has no user.
 macro_rules! user_field {
@@ -212,7 +214,7 @@ pub const COLUMNS: &[Column] = &[
     column("E-learning / Quiz total time", Elearning, Brief(total_time)),
     column("Total time in seconds", Elearning, Brief(seconds)).of_type(Integer),
     column("Certificate expires at", Elearning, Brief(certificate_expires_at)).of_type(Time),
-    column("Activity ID", Full, WholeRow(activity_id)),
+    column("Activity ID", Full, WholeRow(activity_id)).of_type(Id),
     column("User ID", Full, Person(user_id)),
     column("Verb", Full, Verb(verb)),
     column("Device type", Full, WholeRow(device_type)),
@@ -221,7 +223,7 @@ pub const COLUMNS: &[Column] = &[
     column("Source", Full, RowOrContent(row_source, library)),
     column("CPD labels", Full, Content(cpd_labels)).of_type(List),
     column("Certificate name", Full, WholeRow(certificate_name)),
-    column("Registration", Full, WholeRow(registration)),
+    column("Registration", Full, WholeRow(registration)).of_type(Id),
     column("Identifier", Full, Person(identifier)),
     column("Manager ID", Full, Person(manager_id)),
     column("Team IDs", Full, Person(team_ids)).of_type(List),

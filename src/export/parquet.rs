@@ -1,20 +1,21 @@
 //! Row groups of Parquet, with the columns of the CSV and the types of their values.
 //!
-//! Rows are collected in batches of columns, batches are encoded into a row group, and a row group is written when it is
-//! large enough (`groups`). So the memory of an export is that of one row group and of the cached cells. The texts of
-//! persons, contents and verbs are numbers in the rows (`coded`). The mark with which a file begins is sent with the first
-//! rows. The footer, without which a file is unreadable, is written at the end.
+//! Rows are collected in columns (`column`, `texts`), and a row group is written when it is large enough (`groups`). So the
+//! memory of an export is that of one row group and of the cached cells. The texts of persons, contents and verbs are
+//! numbers in the rows. The mark with which a file begins is sent with the first rows. The footer, without which a file is
+//! unreadable, is written at the end.
 
-mod coded;
 mod column;
 mod groups;
+mod pages;
+mod texts;
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use self::coded::TextTable;
 use self::column::parse_day;
 use self::groups::{FileColumn, RowGroups};
+use self::texts::TextTable;
 use crate::base::ids::OrgId;
 use crate::log::{ContentDetails, PersonDetails, VerbDetails};
 use crate::store::{FileRow, Store, StoreError};
@@ -57,7 +58,7 @@ impl Rows {
             organisation: organisation.clone(),
             layout,
             rendered: RenderedCells::default(),
-            groups: RowGroups::new(columns)?,
+            groups: RowGroups::new(&columns)?,
         })
     }
 
@@ -99,7 +100,7 @@ impl WriteLines for Rows {
 
     fn write_line(&mut self, row: &FileRow, out: &mut Vec<u8>) -> Result<(), ExportError> {
         if self.layout.add_row(row, &self.rendered, &mut self.groups)? {
-            self.groups.encode_batch(&self.layout.tables())?;
+            self.groups.write_group(&self.layout.tables())?;
             self.groups.move_bytes(out)?;
         }
         Ok(())
@@ -152,7 +153,7 @@ struct SharedCell<F> {
 /// What a rendered cell is.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// The number of a text in this table.
+    /// The number of a text in this table, or the numbers of a list of texts.
     Coded(usize),
     /// The number of a day.
     Day,
@@ -164,6 +165,8 @@ enum Shared {
     Empty,
     /// The number of a text in the table of its column.
     Text(u32),
+    /// The numbers of the texts of a list.
+    List(Box<[u32]>),
     Value(Box<Value>),
 }
 
@@ -180,72 +183,48 @@ impl Layout {
         };
         let mut file = Vec::new();
         for column in columns::columns(set) {
-            let heading = language.heading(column.heading).to_owned();
-            let (part, table) = layout.part(column.source, column.value_type);
+            let kind = layout.kind(column.value_type);
+            let part = layout.part(column.source, kind);
             layout.columns.push(part);
-            file.push(FileColumn {
-                heading,
-                value_type: column.value_type,
-                table,
-            });
+            let heading = language.heading(column.heading).to_owned();
+            file.push(FileColumn::new(heading, column.value_type, kind));
         }
         for field in CustomField::from_names(fields, language) {
-            let (kind, table) = layout.shared_kind(ValueType::Text);
+            let kind = layout.kind(ValueType::Text);
             let from = PersonCell::CustomField(field.name);
             let index = add(&mut layout.person_cells, SharedCell { from, kind });
             layout.columns.push(Part::Person(index));
-            file.push(FileColumn {
-                heading: field.heading,
-                value_type: ValueType::Text,
-                table,
-            });
+            file.push(FileColumn::new(field.heading, ValueType::Text, kind));
         }
         layout.no_content = layout.content_cells.iter().map(|_| Shared::Empty).collect();
         (layout, file)
     }
 
-    /// The kind of cells of a column that are the same in all rows of a person, content or verb, and the table of a coded
-    /// one.
-    fn shared_kind(&self, value_type: ValueType) -> (Kind, Option<usize>) {
+    /// The kind of the cells of a new column. Texts get a table.
+    fn kind(&self, value_type: ValueType) -> Kind {
         match value_type {
-            ValueType::Text => {
-                let table = add(&mut self.tables(), TextTable::default());
-                (Kind::Coded(table), Some(table))
-            }
-            ValueType::Day => (Kind::Day, None),
-            _ => (Kind::Plain, None),
+            ValueType::Text | ValueType::List => Kind::Coded(add(&mut self.tables(), TextTable::default())),
+            ValueType::Day => Kind::Day,
+            _ => Kind::Plain,
         }
     }
 
-    /// The source of a column, and its table if it is coded.
-    fn part(&mut self, source: Source, value_type: ValueType) -> (Part, Option<usize>) {
-        let plain = Kind::Plain;
+    /// The source of a column with cells of this kind.
+    fn part(&mut self, source: Source, kind: Kind) -> Part {
         match source {
             Source::Person(from) => {
-                let (kind, table) = self.shared_kind(value_type);
                 let from = PersonCell::Column(from);
-                let index = add(&mut self.person_cells, SharedCell { from, kind });
-                (Part::Person(index), table)
+                Part::Person(add(&mut self.person_cells, SharedCell { from, kind }))
             }
-            Source::Content(from) => {
-                let (kind, table) = self.shared_kind(value_type);
-                let index = add(&mut self.content_cells, SharedCell { from, kind });
-                (Part::Content(index), table)
-            }
-            Source::Verb(from) => {
-                let (kind, table) = self.shared_kind(value_type);
-                let index = add(&mut self.verb_cells, SharedCell { from, kind });
-                (Part::Verb(index), table)
-            }
-            Source::BriefRow(from) => (Part::BriefRow(from), None),
-            Source::WholeRow(from) => (Part::WholeRow(from), None),
+            Source::Content(from) => Part::Content(add(&mut self.content_cells, SharedCell { from, kind })),
+            Source::Verb(from) => Part::Verb(add(&mut self.verb_cells, SharedCell { from, kind })),
+            Source::BriefRow(from) => Part::BriefRow(from),
+            Source::WholeRow(from) => Part::WholeRow(from),
             Source::RowOrContent(row, from) => {
-                let index = add(&mut self.content_cells, SharedCell { from, kind: plain });
-                (Part::RowOrContent(row, index), None)
+                Part::RowOrContent(row, add(&mut self.content_cells, SharedCell { from, kind }))
             }
             Source::RowOrVerb(row, from) => {
-                let index = add(&mut self.verb_cells, SharedCell { from, kind: plain });
-                (Part::RowOrVerb(row, index), None)
+                Part::RowOrVerb(row, add(&mut self.verb_cells, SharedCell { from, kind }))
             }
         }
     }
@@ -255,7 +234,7 @@ impl Layout {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a row. Returns whether the batch is full.
+    /// Adds a row. Returns whether the row group is full.
     fn add_row(
         &self,
         row: &FileRow,
@@ -263,6 +242,7 @@ impl Layout {
         groups: &mut RowGroups,
     ) -> Result<bool, StoreError> {
         let (person, content, verb) = rendered.cells_of_row(&row.brief, &self.no_content)?;
+        let mut tables = self.tables();
         for (index, part) in self.columns.iter().enumerate() {
             let mut value = Value::Empty;
             let cell = &mut Cell::typed(&mut value, self.language);
@@ -284,8 +264,18 @@ impl Layout {
             };
             match shared {
                 Some(Shared::Text(text)) => groups.append_text(index, *text)?,
+                Some(Shared::List(texts)) => groups.append_list(index, texts)?,
                 Some(Shared::Value(value)) => groups.append(index, value)?,
-                Some(Shared::Empty) | None => groups.append(index, &value)?,
+                Some(Shared::Empty) | None => {
+                    let table = groups.table(index).and_then(|table| tables.get_mut(table));
+                    match (table, &value) {
+                        (Some(table), Value::Text(text)) => groups.append_text(index, table.number(text))?,
+                        (Some(table), Value::List(texts)) => {
+                            groups.append_list(index, &table.numbers(texts))?;
+                        }
+                        (_, value) => groups.append(index, value)?,
+                    }
+                }
             }
         }
         Ok(groups.end_row())
@@ -298,9 +288,10 @@ impl Layout {
             write(from, &mut Cell::typed(&mut value, self.language));
             match (*kind, value) {
                 (_, Value::Empty) => Shared::Empty,
-                (Kind::Coded(table), Value::Text(text)) => match tables.get_mut(table) {
-                    Some(table) => Shared::Text(table.number(&text)),
-                    None => Shared::Empty,
+                (Kind::Coded(table), value) => match (tables.get_mut(table), value) {
+                    (Some(table), Value::Text(text)) => Shared::Text(table.number(&text)),
+                    (Some(table), Value::List(texts)) => Shared::List(table.numbers(&texts)),
+                    _ => Shared::Empty,
                 },
                 (Kind::Day, Value::Text(text)) => match parse_day(&text) {
                     Some(day) => Shared::Value(Box::new(Value::Integer(day.into()))),
@@ -310,6 +301,20 @@ impl Layout {
             }
         });
         shared.collect()
+    }
+}
+
+impl FileColumn {
+    fn new(heading: String, value_type: ValueType, kind: Kind) -> Self {
+        let table = match kind {
+            Kind::Coded(table) => Some(table),
+            Kind::Day | Kind::Plain => None,
+        };
+        Self {
+            heading,
+            value_type,
+            table,
+        }
     }
 }
 
@@ -342,6 +347,7 @@ impl HeapBytes for Box<[Shared]> {
     fn heap_bytes(&self) -> usize {
         let cells = self.iter().map(|cell| match cell {
             Shared::Value(value) => mem::size_of::<Value>() + value.text_bytes(),
+            Shared::List(texts) => mem::size_of_val::<[u32]>(texts),
             Shared::Empty | Shared::Text(_) => 0,
         });
         mem::size_of_val::<[Shared]>(self) + cells.sum::<usize>()

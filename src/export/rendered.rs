@@ -57,24 +57,23 @@ impl<C: HeapBytes + Send + Sync> RenderedCells<C> {
         renderer: &impl Render<Cells = C>,
     ) -> Result<(), StoreError> {
         let persons = self.persons.missing_keys(rows.iter().map(|row| row.brief.person));
-        if !persons.is_empty() {
-            for (key, details) in store.person_details(organisation, &persons).await? {
-                self.persons.insert(key, renderer.render_person(&details));
-            }
-        }
         let contents = self
             .contents
             .missing_keys(rows.iter().filter_map(|row| row.brief.content));
-        if !contents.is_empty() {
-            for (key, details) in store.content_details(organisation, &contents).await? {
-                self.contents.insert(key, renderer.render_content(&details));
-            }
-        }
         let verbs = self.verbs.missing_keys(rows.iter().map(|row| row.brief.verb));
-        if !verbs.is_empty() {
-            for (key, details) in store.verb_details(organisation, &verbs).await? {
-                self.verbs.insert(key, renderer.render_verb(&details));
-            }
+        let (persons, contents, verbs) = tokio::try_join!(
+            store.person_details(organisation, &persons),
+            store.content_details(organisation, &contents),
+            store.verb_details(organisation, &verbs),
+        )?;
+        for (key, details) in persons {
+            self.persons.insert(key, renderer.render_person(&details));
+        }
+        for (key, details) in contents {
+            self.contents.insert(key, renderer.render_content(&details));
+        }
+        for (key, details) in verbs {
+            self.verbs.insert(key, renderer.render_verb(&details));
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ pub(crate) mod conversions;
 pub(crate) mod database;
 pub(crate) mod dialect;
 pub(crate) mod distribution;
+mod eager;
 pub(crate) mod error;
 pub(crate) mod key_cache;
 pub(crate) mod ledger;

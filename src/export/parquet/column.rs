@@ -1,102 +1,90 @@
-//! The values of one column that are not encoded yet.
+//! The numbers, times and flags of one column.
 
-use std::sync::Arc;
-
-use arrow_array::ArrayRef;
-use arrow_array::builder::{
-    ArrayBuilder, BooleanBuilder, Date32Builder, Float64Builder, Int64Builder, ListBuilder, StringBuilder,
-    TimestampMicrosecondBuilder,
-};
-use arrow_schema::{DataType, Field, TimeUnit};
 use chrono::{Datelike as _, NaiveDate};
+use parquet::column::writer::ColumnWriterImpl;
+use parquet::data_type::{BoolType, DataType, DoubleType, Int32Type, Int64Type};
+use parquet::file::writer::SerializedColumnWriter;
 
+use crate::export::ExportError;
 use crate::export::cell::Value;
-use crate::export::columns::ValueType;
 use crate::store::StoreError;
 
-/// The time zone of all times.
-const UTC: &str = "UTC";
 /// The days from 0001-01-01, which is day 1 of the common era, to 1970-01-01.
 const DAYS_BEFORE_1970: i32 = 719_163;
 
-/// The values of a column.
-pub(super) enum ColumnBuilder {
-    Text(StringBuilder),
-    List(ListBuilder<StringBuilder>),
-    Day(Date32Builder),
-    Time(TimestampMicrosecondBuilder),
-    Boolean(BooleanBuilder),
-    Integer(Int64Builder),
-    Decimal(Float64Builder),
+/// The cells of a column in a row group.
+pub(super) struct PlainColumn {
+    /// Whether each cell has a value (1) or is empty (0).
+    levels: Vec<i16>,
+    values: Values,
 }
 
-impl ColumnBuilder {
-    /// An empty column with values of this type.
-    pub(super) fn new(value_type: ValueType) -> Self {
-        match value_type {
-            ValueType::Text => Self::Text(StringBuilder::new()),
-            ValueType::List => Self::List(ListBuilder::new(StringBuilder::new())),
-            ValueType::Day => Self::Day(Date32Builder::new()),
-            ValueType::Time => Self::Time(TimestampMicrosecondBuilder::new().with_timezone(UTC)),
-            ValueType::Boolean => Self::Boolean(BooleanBuilder::new()),
-            ValueType::Integer => Self::Integer(Int64Builder::new()),
-            ValueType::Decimal => Self::Decimal(Float64Builder::new()),
+/// The values of the cells that are not empty.
+pub(super) enum Values {
+    /// Days since 1970-01-01.
+    Day(Vec<i32>),
+    /// Microseconds since 1970-01-01.
+    Time(Vec<i64>),
+    Boolean(Vec<bool>),
+    Integer(Vec<i64>),
+    Decimal(Vec<f64>),
+}
+
+impl PlainColumn {
+    /// An empty column of values like these.
+    pub(super) fn new(values: Values) -> Self {
+        Self {
+            levels: Vec::new(),
+            values,
         }
     }
 
-    /// The type of the column in the file.
-    pub(super) fn data_type(&self) -> DataType {
-        match self {
-            Self::Text(_) => DataType::Utf8,
-            Self::List(_) => DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true))),
-            Self::Day(_) => DataType::Date32,
-            Self::Time(_) => DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into())),
-            Self::Boolean(_) => DataType::Boolean,
-            Self::Integer(_) => DataType::Int64,
-            Self::Decimal(_) => DataType::Float64,
-        }
-    }
-
-    /// Appends a value. A value of another type than the column's is a fault of the table of columns.
+    /// Appends a cell. A value of another type than the column's is a fault of the table of columns.
     pub(super) fn append(&mut self, value: &Value) -> Result<(), StoreError> {
-        match (self, value) {
-            (Self::Text(column), Value::Text(text)) => column.append_value(text),
-            (Self::List(column), Value::List(texts)) => column.append_value(texts.iter().map(Some)),
-            (Self::Day(column), Value::Integer(day)) => column.append_option(i32::try_from(*day).ok()),
-            (Self::Time(column), Value::Time(at)) => column.append_value(at.micros()),
-            (Self::Boolean(column), Value::Boolean(value)) => column.append_value(*value),
-            (Self::Integer(column), Value::Integer(number)) => column.append_value(*number),
-            (Self::Decimal(column), Value::Decimal(number)) => column.append_value(*number),
-            (column, Value::Empty) => column.append_null(),
+        match (&mut self.values, value) {
+            (_, Value::Empty) => {
+                self.levels.push(0);
+                return Ok(());
+            }
+            (Values::Day(days), Value::Integer(day)) => match i32::try_from(*day) {
+                Ok(day) => days.push(day),
+                Err(_) => return self.append(&Value::Empty),
+            },
+            (Values::Time(times), Value::Time(at)) => times.push(at.micros()),
+            (Values::Boolean(flags), Value::Boolean(flag)) => flags.push(*flag),
+            (Values::Integer(numbers), Value::Integer(number)) => numbers.push(*number),
+            (Values::Decimal(numbers), Value::Decimal(number)) => numbers.push(*number),
             _ => return Err(StoreError::Invariant("a cell has another type than its column")),
         }
+        self.levels.push(1);
         Ok(())
     }
 
-    fn append_null(&mut self) {
-        match self {
-            Self::Text(column) => column.append_null(),
-            Self::List(column) => column.append_null(),
-            Self::Day(column) => column.append_null(),
-            Self::Time(column) => column.append_null(),
-            Self::Boolean(column) => column.append_null(),
-            Self::Integer(column) => column.append_null(),
-            Self::Decimal(column) => column.append_null(),
+    /// Takes all cells, and writes them.
+    pub(super) fn write(&mut self, mut writer: SerializedColumnWriter<'_>) -> Result<(), ExportError> {
+        let levels = &mut self.levels;
+        match &mut self.values {
+            Values::Day(days) => write_batch::<Int32Type>(writer.typed(), days, levels)?,
+            Values::Time(numbers) | Values::Integer(numbers) => {
+                write_batch::<Int64Type>(writer.typed(), numbers, levels)?;
+            }
+            Values::Boolean(flags) => write_batch::<BoolType>(writer.typed(), flags, levels)?,
+            Values::Decimal(numbers) => write_batch::<DoubleType>(writer.typed(), numbers, levels)?,
         }
+        writer.close()?;
+        Ok(())
     }
+}
 
-    /// Takes all values out of the column.
-    pub(super) fn finish(&mut self) -> ArrayRef {
-        match self {
-            Self::Text(column) => ArrayBuilder::finish(column),
-            Self::List(column) => ArrayBuilder::finish(column),
-            Self::Day(column) => ArrayBuilder::finish(column),
-            Self::Time(column) => ArrayBuilder::finish(column),
-            Self::Boolean(column) => ArrayBuilder::finish(column),
-            Self::Integer(column) => ArrayBuilder::finish(column),
-            Self::Decimal(column) => ArrayBuilder::finish(column),
-        }
-    }
+fn write_batch<T: DataType>(
+    writer: &mut ColumnWriterImpl<'_, T>,
+    values: &mut Vec<T::T>,
+    levels: &mut Vec<i16>,
+) -> Result<(), ExportError> {
+    writer.write_batch(values, Some(levels), None)?;
+    values.clear();
+    levels.clear();
+    Ok(())
 }
 
 /// The days since 1970-01-01 of a date `YYYY-MM-DD`. A text that is no date has none.
@@ -123,11 +111,10 @@ mod tests {
 
     #[test]
     fn value_of_another_type_is_refused() {
-        let mut column = ColumnBuilder::new(ValueType::Integer);
+        let mut column = PlainColumn::new(Values::Integer(Vec::new()));
         assert!(column.append(&Value::Integer(1)).is_ok());
         assert!(column.append(&Value::Empty).is_ok());
         assert!(column.append(&Value::Text("1".into())).is_err());
-        assert_eq!(column.finish().len(), 2);
-        assert_eq!(column.finish().len(), 0);
+        assert_eq!(column.levels, [1, 0]);
     }
 }

@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, stream};
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::Field as Cell;
 
-use super::groups::{BATCH_BYTES, BATCH_ROWS};
+use super::groups::{GROUP_BYTES, GROUP_ROWS};
 use super::*;
 use crate::export::columns::COLUMNS;
 use crate::export::{Blocks, Transfer, testing};
@@ -29,7 +29,7 @@ fn writer() -> Writer {
     Writer {
         layout,
         rendered,
-        groups: RowGroups::new(columns).unwrap(),
+        groups: RowGroups::new(&columns).unwrap(),
     }
 }
 
@@ -40,7 +40,7 @@ fn file(writer: &mut Writer, rows: &[Row]) -> SerializedFileReader<Bytes> {
         let row = FileRow::from(row.clone());
         let is_full = writer.layout.add_row(&row, &writer.rendered, &mut writer.groups);
         if is_full.unwrap() {
-            writer.groups.encode_batch(&writer.layout.tables()).unwrap();
+            writer.groups.write_group(&writer.layout.tables()).unwrap();
         }
     }
     writer.groups.finish(&writer.layout.tables()).unwrap();
@@ -159,13 +159,16 @@ async fn first_bytes_are_sent_with_the_first_rows() {
 }
 
 #[test]
-fn batch_is_full_after_its_rows_or_its_bytes() {
+fn group_is_full_after_its_rows_or_its_bytes() {
     let mut writer = writer();
-    let mut long = testing::person();
-    long.user.as_mut().unwrap().secondary_teams = vec!["x".repeat(BATCH_BYTES)];
-    let cells = writer.layout.render_person(&long);
+    let mut many = testing::person();
+    many.user.as_mut().unwrap().secondary_teams = vec!["x".to_owned(); GROUP_BYTES / 6 + 1];
+    let cells = writer.layout.render_person(&many);
     writer.rendered.persons.insert(PersonKey(2), cells);
-    for (person, rows) in [(PersonKey(1), BATCH_ROWS), (PersonKey(2), 1)] {
+    // The ids of a row, each after its length.
+    let rows_of_ids = GROUP_BYTES.div_ceil(2 * (36 + 4));
+    assert!(rows_of_ids > GROUP_ROWS);
+    for (person, rows) in [(PersonKey(1), GROUP_ROWS), (PersonKey(2), 1)] {
         for number in 1..=rows {
             let row = FileRow::from(Row {
                 person,
@@ -174,7 +177,7 @@ fn batch_is_full_after_its_rows_or_its_bytes() {
             let is_full = writer.layout.add_row(&row, &writer.rendered, &mut writer.groups);
             assert_eq!(is_full.unwrap(), number == rows, "{number}");
         }
-        writer.groups.encode_batch(&writer.layout.tables()).unwrap();
+        writer.groups.write_group(&writer.layout.tables()).unwrap();
     }
 }
 

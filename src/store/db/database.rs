@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 use sqlx::pool::PoolConnectionMetadata;
@@ -21,6 +22,7 @@ use crate::store::db::StoreError;
 use crate::store::db::column_cache::DEFAULT_COUNTING_MEMORY_BYTES;
 use crate::store::db::columns::FromRow;
 use crate::store::db::dialect::{self, Value};
+use crate::store::db::eager::Eager;
 use crate::store::db::moment::SqliteMoments;
 use crate::store::db::postgres::{Hosts, PostgresPool, Work};
 use crate::store::db::replica::Replica;
@@ -543,10 +545,9 @@ pub(super) async fn sqlite_all<'e>(
     sql: Sql,
 ) -> Result<Vec<Row>, StoreError> {
     let (text, arguments) = sql.for_sqlite()?;
-    let rows = sqlx::query_with(AssertSqlSafe(text), arguments)
-        .fetch_all(executor)
-        .await?;
-    Ok(rows.into_iter().map(Row::Sqlite).collect())
+    let rows = sqlx::query_with(AssertSqlSafe(text), arguments).fetch(executor);
+    let rows = Eager(rows).map_ok(Row::Sqlite);
+    Ok(rows.try_collect().await?)
 }
 
 pub(super) fn to_count(row: Option<Row>) -> Result<i64, StoreError> {

@@ -11,6 +11,7 @@ use crate::base::Page;
 use crate::store::db::StoreError;
 use crate::store::db::columns::FromRow;
 use crate::store::db::database::{Db, Row, Sql};
+use crate::store::db::eager::Eager;
 use crate::store::db::postgres::{Lease, Read};
 use crate::store::db::rows::one_more;
 use crate::store::db::unreadable::{name_of, skip_unreadable};
@@ -87,7 +88,7 @@ impl Db {
                     Some(transaction) => query.fetch(&mut ***transaction),
                     None => query.fetch(read),
                 };
-                let rows = rows.map_ok(Row::Sqlite).map_err(StoreError::from);
+                let rows = Eager(rows).map_ok(Row::Sqlite).map_err(StoreError::from);
                 Ok(collect_page(rows, limits).await?.0)
             }
             Db::Postgres { read, .. } => {

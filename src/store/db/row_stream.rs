@@ -12,11 +12,14 @@ use tokio::time::timeout;
 
 use crate::store::db::StoreError;
 use crate::store::db::database::{Db, Row, Sql};
+use crate::store::db::eager::Eager;
 use crate::store::db::postgres::PostgresPool;
 use crate::store::db::unreadable::{name_of, skip_unreadable};
 
-/// The number of rows that are sent to the reader at once.
-const CHUNK_ROWS: usize = 2048;
+/// The number of rows that are sent to the reader at first. Each chunk has twice as many as the one before.
+const FIRST_CHUNK_ROWS: usize = 1024;
+/// The most rows of a chunk. A reader looks up the names of all its rows at once, so larger chunks need fewer queries.
+const MOST_CHUNK_ROWS: usize = 16 * 1024;
 /// A chunk with this number of bytes is sent, also if it has fewer rows.
 const CHUNK_BYTES: usize = 1024 * 1024;
 
@@ -147,7 +150,7 @@ impl Db {
                     .await?
                     .set_progress_handler(SQLITE_INSTRUCTIONS, goes_on);
                 let query = sqlx::query_with(AssertSqlSafe(text), arguments);
-                let rows = query.fetch(&mut *connection).map_ok(Row::Sqlite);
+                let rows = Eager(query.fetch(&mut *connection)).map_ok(Row::Sqlite);
                 let outcome = forward(rows, None, reader, skipped, send, &mut Progress::Nothing).await;
                 // Waits for the end of a query that was interrupted.
                 connection.lock_handle().await?.remove_progress_handler();
@@ -208,8 +211,9 @@ async fn forward<T>(
     progress: &mut Progress,
 ) -> Result<(), StoreError> {
     let mut rows = std::pin::pin!(rows.fuse());
+    let mut chunk_rows = FIRST_CHUNK_ROWS;
     loop {
-        let next = next_chunk(&mut rows, reader, skipped);
+        let next = next_chunk(&mut rows, chunk_rows, reader, skipped);
         let next = async {
             match watch {
                 Some(watch) => watch.wait_for(next).await?,
@@ -224,6 +228,7 @@ async fn forward<T>(
             break;
         }
         *progress = Progress::Some;
+        chunk_rows = MOST_CHUNK_ROWS.min(2 * chunk_rows);
         if send.send(Message::Rows(chunk)).await.is_err() {
             return Ok(());
         }
@@ -235,11 +240,12 @@ async fn forward<T>(
 /// The next rows, or none after the last one.
 async fn next_chunk<T>(
     rows: &mut (impl Stream<Item = Result<Row, sqlx::Error>> + Unpin),
+    most: usize,
     reader: RowReader<T>,
     skipped: &SkippedRows,
 ) -> Result<Vec<T>, StoreError> {
     let (mut chunk, mut bytes) = (Vec::new(), 0);
-    while chunk.len() < CHUNK_ROWS && bytes < CHUNK_BYTES {
+    while chunk.len() < most && bytes < CHUNK_BYTES {
         let Some(row) = rows.next().await else { break };
         let row = row?;
         // One row that cannot be read does not break off an export.

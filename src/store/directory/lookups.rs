@@ -15,7 +15,7 @@ use crate::texts::Language;
 
 use crate::store::db::columns::{FromRow as _, columns};
 use crate::store::db::conversions::Json;
-use crate::store::db::database::Sql;
+use crate::store::db::database::{Row, Sql};
 use crate::store::db::rows::texts;
 use crate::store::db::unreadable::{id_of, skip_unreadable};
 use crate::store::db::{Store, StoreError, digest};
@@ -32,7 +32,7 @@ const UNREADABLE_VERB: &str = "urn:rollbook:unreadable-verb";
 /// A cache of details for rows of the log.
 ///
 /// Each is loaded once: a page needs at most one query for each type, and an export loads each person and content about
-/// once.
+/// once. Of a user, only what an [`Activity`] shows is loaded.
 pub struct Lookups {
     store: Store,
     organisation: OrgId,
@@ -78,29 +78,31 @@ impl Lookups {
             self.contents.clear();
             self.bytes = 0;
         }
-        let new = find_missing(&mut self.persons, rows.clone().map(|row| row.person));
-        if !new.is_empty() {
-            let found = self.store.person_details(&self.organisation, &new).await?;
-            self.bytes += found.values().map(PersonDetails::long_text_bytes).sum::<usize>();
-            self.persons.extend(found);
-        }
-        let new = find_missing(&mut self.contents, rows.clone().filter_map(|row| row.content));
-        if !new.is_empty() {
-            let found = self.store.content_details(&self.organisation, &new).await?;
-            self.bytes += found.values().map(ContentDetails::long_text_bytes).sum::<usize>();
-            self.contents.extend(found);
-        }
-        let new = find_missing(&mut self.verbs, rows.clone().map(|row| row.verb));
-        if !new.is_empty() {
-            self.verbs
-                .extend(self.store.verb_details(&self.organisation, &new).await?);
-        }
+        let persons = find_missing(&mut self.persons, rows.clone().map(|row| row.person));
+        let contents = find_missing(&mut self.contents, rows.clone().filter_map(|row| row.content));
+        let verbs = find_missing(&mut self.verbs, rows.clone().map(|row| row.verb));
         let recorders = rows.filter_map(|row| row.projected.recorded_by.clone());
-        let new = find_missing(&mut self.recorders, recorders);
-        if !new.is_empty() {
-            self.recorders
-                .extend(self.store.recorders(&self.organisation, &new).await?);
-        }
+        let recorders = find_missing(&mut self.recorders, recorders);
+        let (store, organisation) = (&self.store, &self.organisation);
+        // Each is a query of its own, and none needs another.
+        let (persons, contents, verbs, recorders) = tokio::try_join!(
+            store.person_names(organisation, &persons),
+            store.content_details(organisation, &contents),
+            store.verb_details(organisation, &verbs),
+            store.recorders(organisation, &recorders),
+        )?;
+        self.bytes += persons
+            .values()
+            .map(PersonDetails::long_text_bytes)
+            .sum::<usize>();
+        self.bytes += contents
+            .values()
+            .map(ContentDetails::long_text_bytes)
+            .sum::<usize>();
+        self.persons.extend(persons);
+        self.contents.extend(contents);
+        self.verbs.extend(verbs);
+        self.recorders.extend(recorders);
         Ok(())
     }
 
@@ -168,6 +170,29 @@ columns! {
 }
 
 columns! {
+    /// What an [`Activity`] shows of a user.
+    struct UserNames {
+        id: UserId = "u.id",
+        first_name: Option<String> = "u.first_name",
+        last_name: Option<String> = "u.last_name",
+        email: Option<String> = "u.email",
+        active: bool = "u.active",
+    }
+}
+
+impl From<UserNames> for UserDetails {
+    fn from(row: UserNames) -> Self {
+        Self {
+            first_name: row.first_name,
+            last_name: row.last_name,
+            email: row.email,
+            active: row.active,
+            ..Self::new(row.id)
+        }
+    }
+}
+
+columns! {
     /// A user with the tables of [`USER_JOINS`]. The columns of a person without a user are all NULL.
     struct UserRow {
         id: UserId = "u.id",
@@ -187,6 +212,31 @@ columns! {
         primary_team_id: Option<String> = "t.id",
         deactivated_at: Option<Timestamp> = "u.deactivated_at",
         custom: Json<HashMap<String, String>> = "u.custom",
+    }
+}
+
+impl PersonRow {
+    fn into_details(self, user: Option<UserDetails>) -> Result<PersonDetails, StoreError> {
+        let name = || self.key.0;
+        // The identifiers of a user belong to the directory.
+        let (identifier, group) = match user {
+            Some(_) => (None, None),
+            None => {
+                let group = skip_unreadable("person", name, read_group(self.kind, &self.value))?.flatten();
+                let identifier = match group {
+                    Some(_) => None,
+                    None => skip_unreadable("person", name, read_identifier(&self.value))?.flatten(),
+                };
+                (identifier, group)
+            }
+        };
+        Ok(PersonDetails {
+            key: self.key,
+            user,
+            name: self.name,
+            identifier,
+            group,
+        })
     }
 }
 
@@ -301,7 +351,11 @@ impl Store {
         organisation: &OrgId,
         keys: &[PersonKey],
     ) -> Result<HashMap<PersonKey, PersonDetails>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else {
+        let Some(org) = self
+            .organisation_key(organisation)
+            .await?
+            .filter(|_| !keys.is_empty())
+        else {
             return Ok(HashMap::new());
         };
         let select = Sql::new(&format!(
@@ -310,8 +364,61 @@ impl Store {
             PersonRow::COLUMNS,
             UserRow::COLUMNS
         ));
+        let select = select.with(org);
+        let persons = self.read_persons(select, keys, UserRow::read_from).await?;
+        let users = persons.iter().filter_map(|(person, _)| person.user_key).collect();
+        let teams = self.secondary_teams(org, users).await?;
+        let mut details: HashMap<PersonKey, PersonDetails> =
+            keys.iter().map(|key| (*key, nameless_person(*key))).collect();
+        for (person, user) in persons {
+            let user = user.map(|user| {
+                // Several persons may have the same user.
+                let teams = person.user_key.and_then(|key| teams.get(&key));
+                user.into_details(teams.cloned().unwrap_or_default())
+            });
+            details.insert(person.key, person.into_details(user)?);
+        }
+        Ok(details)
+    }
+
+    /// The details of persons that an [`Activity`] shows. All of them exist, because rows of the log refer to them.
+    async fn person_names(
+        &self,
+        organisation: &OrgId,
+        keys: &[PersonKey],
+    ) -> Result<HashMap<PersonKey, PersonDetails>, StoreError> {
+        let Some(org) = self
+            .organisation_key(organisation)
+            .await?
+            .filter(|_| !keys.is_empty())
+        else {
+            return Ok(HashMap::new());
+        };
+        let select = Sql::new(&format!(
+            "SELECT {}, {} FROM persons p LEFT JOIN users u ON u.org = p.org AND u.key = p.user_key \
+             WHERE p.org = $1 AND p.key IN LIST($2)",
+            PersonRow::COLUMNS,
+            UserNames::COLUMNS
+        ));
+        let select = select.with(org);
+        let persons = self.read_persons(select, keys, UserNames::read_from).await?;
+        let mut details: HashMap<PersonKey, PersonDetails> =
+            keys.iter().map(|key| (*key, nameless_person(*key))).collect();
+        for (person, user) in persons {
+            details.insert(person.key, person.into_details(user.map(UserDetails::from))?);
+        }
+        Ok(details)
+    }
+
+    /// The persons with these keys, and their users. The columns of the user follow those of [`PersonRow`].
+    async fn read_persons<U>(
+        &self,
+        select: Sql,
+        keys: &[PersonKey],
+        read_user: fn(&Row, usize) -> Result<U, StoreError>,
+    ) -> Result<Vec<(PersonRow, Option<U>)>, StoreError> {
         let numbers: Vec<i64> = keys.iter().map(|key| key.0).collect();
-        let rows = self.db().fetch_all(select.with(org).with(numbers)).await?;
+        let rows = self.db().fetch_all(select.with(numbers)).await?;
         let mut persons = Vec::with_capacity(rows.len());
         for row in &rows {
             let name = || id_of(row, 0);
@@ -319,39 +426,12 @@ impl Store {
                 continue;
             };
             let user = match person.user_key {
-                Some(key) => skip_unreadable("user", name, UserRow::read_from(row, PersonRow::COUNT))?
-                    .map(|user| (key, user)),
+                Some(_) => skip_unreadable("user", name, read_user(row, PersonRow::COUNT))?,
                 None => None,
             };
             persons.push((person, user));
         }
-        let users = persons.iter().filter_map(|(person, _)| person.user_key).collect();
-        let teams = self.secondary_teams(org, users).await?;
-        let mut details: HashMap<PersonKey, PersonDetails> =
-            keys.iter().map(|key| (*key, nameless_person(*key))).collect();
-        for (person, user) in persons {
-            let user = user.map(|(key, user)| {
-                // Several persons may have the same user.
-                user.into_details(teams.get(&key).cloned().unwrap_or_default())
-            });
-            let name = || person.key.0;
-            let group = skip_unreadable("person", name, read_group(person.kind, &person.value))?.flatten();
-            let identifier = match group {
-                Some(_) => None,
-                None => skip_unreadable("person", name, read_identifier(&person.value))?.flatten(),
-            };
-            details.insert(
-                person.key,
-                PersonDetails {
-                    key: person.key,
-                    user,
-                    name: person.name,
-                    identifier,
-                    group,
-                },
-            );
-        }
-        Ok(details)
+        Ok(persons)
     }
 
     /// The details of users, by the keys of their rows. The key inside the details is the user's, because a user may have
@@ -428,7 +508,11 @@ impl Store {
         organisation: &OrgId,
         keys: &[ContentKey],
     ) -> Result<HashMap<ContentKey, ContentDetails>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else {
+        let Some(org) = self
+            .organisation_key(organisation)
+            .await?
+            .filter(|_| !keys.is_empty())
+        else {
             return Ok(HashMap::new());
         };
         let select = Sql::new(&format!(
@@ -447,7 +531,11 @@ impl Store {
         organisation: &OrgId,
         keys: &[VerbKey],
     ) -> Result<HashMap<VerbKey, VerbDetails>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else {
+        let Some(org) = self
+            .organisation_key(organisation)
+            .await?
+            .filter(|_| !keys.is_empty())
+        else {
             return Ok(HashMap::new());
         };
         let select = Sql::new("SELECT key, iri, display FROM verbs WHERE org = $1 AND key IN LIST($2)");

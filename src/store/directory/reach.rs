@@ -83,11 +83,17 @@ impl<'a> UserSelection<'a> {
         self.people.is_empty() && self.filter.is_none_or(|filter| !filter.selects_persons())
     }
 
-    /// Whether it has trees or teams, which can have any number of users.
-    fn has_trees(&self) -> bool {
+    /// Whether it has a tree, or a filter by a property of users, which can have any number of users.
+    fn may_be_large(&self) -> bool {
         let is_tree = |people: &People<'_>| matches!(people, People::Tree { .. });
-        let has_teams = |filter: &Filter| filter.each().any(|filter| !filter.teams.is_empty());
-        self.people.iter().any(is_tree) || self.filter.is_some_and(has_teams)
+        let has_many = |filter: &Filter| {
+            !(filter.teams.is_empty()
+                && filter.groups.is_empty()
+                && filter.locations.is_empty()
+                && filter.custom.is_empty())
+        };
+        let by_property = |filter: &Filter| filter.each().any(has_many);
+        self.people.iter().any(is_tree) || self.filter.is_some_and(by_property)
     }
 
     async fn resolve(
@@ -218,7 +224,7 @@ impl Store {
         org: i64,
         selection: &UserSelection<'_>,
     ) -> Result<DirectoryVersion, StoreError> {
-        match selection.has_trees() {
+        match selection.may_be_large() {
             true => self.directory_version(org).await,
             false => Ok(DirectoryVersion { org, number: None }),
         }
