@@ -32,6 +32,11 @@ pub(super) trait WriteLines: Send + 'static {
     /// Writes the bytes before the first line.
     fn write_heading(&mut self, out: &mut Vec<u8>);
 
+    /// The most rows for [`WriteLines::load`].
+    fn rows_at_once(&self) -> usize {
+        usize::MAX
+    }
+
     /// Loads the data that the lines of these rows need.
     fn load(&mut self, rows: &[Self::Item]) -> impl Future<Output = Result<(), ExportError>> + Send;
 
@@ -135,14 +140,19 @@ async fn write_blocks<L: WriteLines>(
     let mut heading_waits = L::SENDS_HEADING_EARLY;
     while let Some(chunk) = rows.next().await {
         let chunk = chunk?;
-        lines.load(&chunk).await?;
-        for row in &chunk {
-            lines.write_line(row, &mut block)?;
-            if block.len() >= BLOCK_BYTES && !send_block(&mut block, writer).await {
-                return Ok(());
+        let mut rest = chunk.as_slice();
+        while !rest.is_empty() {
+            let (rows, later) = rest.split_at(lines.rows_at_once().min(rest.len()));
+            rest = later;
+            lines.load(rows).await?;
+            for row in rows {
+                lines.write_line(row, &mut block)?;
+                if block.len() >= BLOCK_BYTES && !send_block(&mut block, writer).await {
+                    return Ok(());
+                }
             }
+            written.fetch_add(rows.len() as u64, Ordering::Release);
         }
-        written.fetch_add(chunk.len() as u64, Ordering::Release);
         if mem::take(&mut heading_waits) && !block.is_empty() && !send_block(&mut block, writer).await {
             return Ok(());
         }

@@ -53,17 +53,6 @@ pub enum Value {
     Time(Timestamp),
 }
 
-impl Value {
-    /// The bytes of its texts.
-    pub(super) fn text_bytes(&self) -> usize {
-        match self {
-            Self::Text(text) => text.len(),
-            Self::List(texts) => texts.iter().map(|text| text.len() + size_of::<String>()).sum(),
-            Self::Empty | Self::Boolean(_) | Self::Integer(_) | Self::Decimal(_) | Self::Time(_) => 0,
-        }
-    }
-}
-
 /// A writer for one cell. It writes the text of a CSV, or the [`Value`] of a typed file.
 #[derive(Debug)]
 pub struct Cell<'a> {

@@ -78,6 +78,10 @@ impl WriteLines for Lines {
         self.layout.write_heading(out);
     }
 
+    fn rows_at_once(&self) -> usize {
+        self.rendered.rows_at_once()
+    }
+
     async fn load(&mut self, rows: &[FileRow]) -> Result<(), ExportError> {
         let (store, organisation) = (&self.store, &self.organisation);
         self.rendered

@@ -65,13 +65,11 @@ impl Rows {
     /// Writes the row group and forgets all texts, if they are too many.
     fn limit_texts(&mut self) -> Result<(), ExportError> {
         let mut tables = self.layout.tables();
-        if tables.iter().map(TextTable::bytes).sum::<usize>() < TEXTS_BYTES {
+        if tables.bytes() < TEXTS_BYTES {
             return Ok(());
         }
-        self.groups.write_group(&tables)?;
-        for table in tables.iter_mut() {
-            *table = TextTable::default();
-        }
+        self.groups.write_group(&tables.texts)?;
+        tables.clear();
         drop(tables);
         self.rendered = RenderedCells::default();
         Ok(())
@@ -89,6 +87,10 @@ impl WriteLines for Rows {
         let _ = self.groups.move_bytes(out);
     }
 
+    fn rows_at_once(&self) -> usize {
+        self.rendered.rows_at_once()
+    }
+
     async fn load(&mut self, rows: &[FileRow]) -> Result<(), ExportError> {
         self.limit_texts()?;
         let (store, organisation) = (&self.store, &self.organisation);
@@ -100,14 +102,14 @@ impl WriteLines for Rows {
 
     fn write_line(&mut self, row: &FileRow, out: &mut Vec<u8>) -> Result<(), ExportError> {
         if self.layout.add_row(row, &self.rendered, &mut self.groups)? {
-            self.groups.write_group(&self.layout.tables())?;
+            self.groups.write_group(&self.layout.tables().texts)?;
             self.groups.move_bytes(out)?;
         }
         Ok(())
     }
 
     fn write_end(&mut self, out: &mut Vec<u8>) -> Result<(), ExportError> {
-        self.groups.finish(&self.layout.tables())?;
+        self.groups.finish(&self.layout.tables().texts)?;
         self.groups.move_bytes(out)
     }
 }
@@ -122,8 +124,38 @@ struct Layout {
     verb_cells: Vec<SharedCell<FromVerb>>,
     /// The cells of a row without content. All are empty.
     no_content: Box<[Shared]>,
-    /// The texts of coded columns. The lock is never waited for: one task renders cells and adds rows.
-    tables: Mutex<Vec<TextTable>>,
+    /// What rendered cells refer to. The lock is never waited for: one task renders cells and adds rows.
+    tables: Mutex<Tables>,
+}
+
+/// What rendered cells refer to by numbers, so that they are small: an export keeps those of many persons.
+#[derive(Default)]
+struct Tables {
+    /// The texts of each coded column.
+    texts: Vec<TextTable>,
+    /// The lists of the numbers of texts.
+    lists: Vec<Box<[u32]>>,
+    values: Vec<Value>,
+}
+
+impl Tables {
+    /// The approximate memory.
+    fn bytes(&self) -> usize {
+        let texts = self.texts.iter().map(TextTable::bytes);
+        let lists = self
+            .lists
+            .iter()
+            .map(|list| mem::size_of_val::<[u32]>(list) + mem::size_of_val(list));
+        texts.chain(lists).sum::<usize>() + mem::size_of_val(self.values.as_slice())
+    }
+
+    fn clear(&mut self) {
+        for table in &mut self.texts {
+            *table = TextTable::default();
+        }
+        self.lists = Vec::new();
+        self.values = Vec::new();
+    }
 }
 
 /// The source of a column: the index of a rendered cell, or the row.
@@ -165,9 +197,12 @@ enum Shared {
     Empty,
     /// The number of a text in the table of its column.
     Text(u32),
-    /// The numbers of the texts of a list.
-    List(Box<[u32]>),
-    Value(Box<Value>),
+    /// The index of the list of the numbers of texts.
+    List(u32),
+    /// The number of a day.
+    Day(i32),
+    /// The index of the value.
+    Value(u32),
 }
 
 impl Layout {
@@ -203,7 +238,9 @@ impl Layout {
     /// The kind of the cells of a new column. Texts get a table.
     fn kind(&self, value_type: ValueType) -> Kind {
         match value_type {
-            ValueType::Text | ValueType::List => Kind::Coded(add(&mut self.tables(), TextTable::default())),
+            ValueType::Text | ValueType::List => {
+                Kind::Coded(add(&mut self.tables().texts, TextTable::default()))
+            }
             ValueType::Day => Kind::Day,
             _ => Kind::Plain,
         }
@@ -229,7 +266,7 @@ impl Layout {
         }
     }
 
-    fn tables(&self) -> MutexGuard<'_, Vec<TextTable>> {
+    fn tables(&self) -> MutexGuard<'_, Tables> {
         // No code panics while it holds the lock.
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -242,7 +279,7 @@ impl Layout {
         groups: &mut RowGroups,
     ) -> Result<bool, StoreError> {
         let (person, content, verb) = rendered.cells_of_row(&row.brief, &self.no_content)?;
-        let mut tables = self.tables();
+        let tables = &mut *self.tables();
         for (index, part) in self.columns.iter().enumerate() {
             let mut value = Value::Empty;
             let cell = &mut Cell::typed(&mut value, self.language);
@@ -264,10 +301,17 @@ impl Layout {
             };
             match shared {
                 Some(Shared::Text(text)) => groups.append_text(index, *text)?,
-                Some(Shared::List(texts)) => groups.append_list(index, texts)?,
-                Some(Shared::Value(value)) => groups.append(index, value)?,
+                Some(Shared::Day(day)) => groups.append(index, &Value::Integer((*day).into()))?,
+                Some(Shared::List(list)) => {
+                    let texts = tables.lists.get(*list as usize);
+                    groups.append_list(index, texts.map_or(&[], |texts| texts))?;
+                }
+                Some(Shared::Value(value)) => {
+                    let value = tables.values.get(*value as usize);
+                    groups.append(index, value.unwrap_or(&Value::Empty))?;
+                }
                 Some(Shared::Empty) | None => {
-                    let table = groups.table(index).and_then(|table| tables.get_mut(table));
+                    let table = groups.table(index).and_then(|table| tables.texts.get_mut(table));
                     match (table, &value) {
                         (Some(table), Value::Text(text)) => groups.append_text(index, table.number(text))?,
                         (Some(table), Value::List(texts)) => {
@@ -282,22 +326,22 @@ impl Layout {
     }
 
     fn render<F>(&self, cells: &[SharedCell<F>], write: impl Fn(&F, &mut Cell<'_>)) -> Box<[Shared]> {
-        let mut tables = self.tables();
+        let tables = &mut *self.tables();
         let shared = cells.iter().map(|SharedCell { from, kind }| {
             let mut value = Value::Empty;
             write(from, &mut Cell::typed(&mut value, self.language));
             match (*kind, value) {
                 (_, Value::Empty) => Shared::Empty,
-                (Kind::Coded(table), value) => match (tables.get_mut(table), value) {
+                (Kind::Coded(table), value) => match (tables.texts.get_mut(table), value) {
                     (Some(table), Value::Text(text)) => Shared::Text(table.number(&text)),
-                    (Some(table), Value::List(texts)) => Shared::List(table.numbers(&texts)),
+                    (Some(table), Value::List(texts)) => {
+                        let numbers = table.numbers(&texts);
+                        Shared::List(add(&mut tables.lists, numbers) as u32) // fewer than bytes of memory
+                    }
                     _ => Shared::Empty,
                 },
-                (Kind::Day, Value::Text(text)) => match parse_day(&text) {
-                    Some(day) => Shared::Value(Box::new(Value::Integer(day.into()))),
-                    None => Shared::Empty,
-                },
-                (_, value) => Shared::Value(Box::new(value)),
+                (Kind::Day, Value::Text(text)) => parse_day(&text).map_or(Shared::Empty, Shared::Day),
+                (_, value) => Shared::Value(add(&mut tables.values, value) as u32), // fewer than bytes of memory
             }
         });
         shared.collect()
@@ -345,12 +389,7 @@ impl Render for Layout {
 
 impl HeapBytes for Box<[Shared]> {
     fn heap_bytes(&self) -> usize {
-        let cells = self.iter().map(|cell| match cell {
-            Shared::Value(value) => mem::size_of::<Value>() + value.text_bytes(),
-            Shared::List(texts) => mem::size_of_val::<[u32]>(texts),
-            Shared::Empty | Shared::Text(_) => 0,
-        });
-        mem::size_of_val::<[Shared]>(self) + cells.sum::<usize>()
+        mem::size_of_val::<[Shared]>(self)
     }
 }
 

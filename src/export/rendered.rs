@@ -15,6 +15,13 @@ pub(super) const MAX_CACHED_BYTES: usize = 32 * 1024 * 1024;
 /// The approximate memory of a cache entry in addition to its bytes.
 const ENTRY_OVERHEAD_BYTES: usize = 96;
 
+/// The number of rows whose persons are loaded at first.
+const FIRST_ROWS: usize = 1024;
+/// The approximate bytes of the details that are loaded at once.
+const LOADED_BYTES: usize = 4 * 1024 * 1024;
+/// The approximate bytes of a person's details besides its long texts.
+const PERSON_BYTES: usize = 512;
+
 /// Renders the cells of a person, a content or a verb.
 pub(super) trait Render: Sync {
     /// The rendered cells of one of them.
@@ -35,6 +42,8 @@ pub(super) struct RenderedCells<C> {
     pub(super) persons: CellCache<PersonKey, C>,
     pub(super) contents: CellCache<ContentKey, C>,
     pub(super) verbs: CellCache<VerbKey, C>,
+    /// The persons that were loaded, and the bytes of their details.
+    loaded: (usize, usize),
 }
 
 impl<C> Default for RenderedCells<C> {
@@ -43,11 +52,21 @@ impl<C> Default for RenderedCells<C> {
             persons: CellCache::default(),
             contents: CellCache::default(),
             verbs: CellCache::default(),
+            loaded: (0, 0),
         }
     }
 }
 
 impl<C: HeapBytes + Send + Sync> RenderedCells<C> {
+    /// The number of rows to load at once: fewer queries for more rows, but not more memory, whatever the size of a person.
+    pub(super) fn rows_at_once(&self) -> usize {
+        let (persons, bytes) = self.loaded;
+        match bytes.checked_div(persons) {
+            Some(bytes) => (LOADED_BYTES / bytes).max(1),
+            None => FIRST_ROWS,
+        }
+    }
+
     /// Loads and renders the persons, contents and verbs of the rows that are not in the cache.
     pub(super) async fn load(
         &mut self,
@@ -67,6 +86,8 @@ impl<C: HeapBytes + Send + Sync> RenderedCells<C> {
             store.verb_details(organisation, &verbs),
         )?;
         for (key, details) in persons {
+            self.loaded.0 += 1;
+            self.loaded.1 += PERSON_BYTES + details.long_text_bytes();
             self.persons.insert(key, renderer.render_person(&details));
         }
         for (key, details) in contents {

@@ -55,7 +55,11 @@ impl Row {
             &projected.device_type,
             &projected.part,
         ];
-        texts.into_iter().flatten().map(String::len).sum()
+        let certificate = projected.certificate.as_ref();
+        let texts = texts
+            .into_iter()
+            .chain(certificate.map(|certificate| &certificate.name));
+        texts.flatten().map(String::len).sum()
     }
 }
 

@@ -20,8 +20,10 @@ use crate::store::StoreError;
 pub(super) const GROUP_ROWS: usize = 64 * 1024;
 /// A row group with this number of bytes of ids and of entries of lists is written.
 pub(super) const GROUP_BYTES: usize = 8 * 1024 * 1024;
-/// The bytes of an entry of a list.
+/// The bytes of a cell, or of an entry of a list.
 const ENTRY_BYTES: usize = 6;
+/// The most bytes of all cells of a row group, besides those of ids and lists.
+const CELL_BYTES: usize = 32 * 1024 * 1024;
 
 /// A column of a file.
 pub(super) struct FileColumn {
@@ -41,9 +43,8 @@ enum GroupColumn {
 impl GroupColumn {
     fn new(column: &FileColumn) -> Self {
         let values = match column.value_type {
-            ValueType::Text | ValueType::List => {
-                return Self::Texts(Box::default(), column.table);
-            }
+            ValueType::Text => return Self::Texts(Box::default(), column.table),
+            ValueType::List => return Self::Texts(Box::new(TextColumn::of_lists()), column.table),
             ValueType::Id => return Self::Texts(Box::new(TextColumn::of_ids()), None),
             ValueType::Day => Values::Day(Vec::new()),
             ValueType::Time => Values::Time(Vec::new()),
@@ -124,7 +125,8 @@ impl RowGroups {
     /// Ends a row. Returns whether the row group is full.
     pub(super) fn end_row(&mut self) -> bool {
         self.rows += 1;
-        self.rows >= GROUP_ROWS || self.bytes >= GROUP_BYTES
+        let cells = self.rows * self.columns.len() * ENTRY_BYTES;
+        self.rows >= GROUP_ROWS || self.bytes >= GROUP_BYTES || cells >= CELL_BYTES
     }
 
     /// Writes the rows that wait as a row group.

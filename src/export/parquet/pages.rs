@@ -76,7 +76,8 @@ impl Pages {
         entries: usize,
         rows: u64,
     ) -> Result<(Bytes, ColumnCloseResult), ExportError> {
-        let encodings = vec![Encoding::PLAIN, Encoding::RLE, Encoding::RLE_DICTIONARY];
+        let mut encodings = vec![Encoding::PLAIN, Encoding::RLE];
+        encodings.extend(self.dictionary_bytes.map(|_| Encoding::RLE_DICTIONARY));
         let metadata = ColumnChunkMetaData::builder(column)
             .set_compression(Compression::SNAPPY)
             .set_encodings(encodings)

@@ -40,10 +40,10 @@ fn file(writer: &mut Writer, rows: &[Row]) -> SerializedFileReader<Bytes> {
         let row = FileRow::from(row.clone());
         let is_full = writer.layout.add_row(&row, &writer.rendered, &mut writer.groups);
         if is_full.unwrap() {
-            writer.groups.write_group(&writer.layout.tables()).unwrap();
+            writer.groups.write_group(&writer.layout.tables().texts).unwrap();
         }
     }
-    writer.groups.finish(&writer.layout.tables()).unwrap();
+    writer.groups.finish(&writer.layout.tables().texts).unwrap();
     writer.groups.move_bytes(&mut file).unwrap();
     SerializedFileReader::new(Bytes::from(file)).unwrap()
 }
@@ -177,7 +177,7 @@ fn group_is_full_after_its_rows_or_its_bytes() {
             let is_full = writer.layout.add_row(&row, &writer.rendered, &mut writer.groups);
             assert_eq!(is_full.unwrap(), number == rows, "{number}");
         }
-        writer.groups.write_group(&writer.layout.tables()).unwrap();
+        writer.groups.write_group(&writer.layout.tables().texts).unwrap();
     }
 }
 

@@ -61,6 +61,7 @@ pub(super) struct TextColumn {
     levels: Vec<u8>,
     /// For a column of lists: 1 for each entry that belongs to the list of the entry before.
     repeats: Vec<u8>,
+    is_list: bool,
     texts: Texts,
     rows: u64,
 }
@@ -105,22 +106,30 @@ impl TextColumn {
         }
     }
 
+    /// A column of lists of texts.
+    pub(super) fn of_lists() -> Self {
+        Self {
+            is_list: true,
+            ..Self::default()
+        }
+    }
+
     /// Appends an empty cell.
     pub(super) fn append_empty(&mut self) {
-        self.begin_entry(EMPTY, 0);
+        self.begin_entry(EMPTY, false);
         self.rows += 1;
     }
 
     /// Appends a cell with the text of this number of the table.
     pub(super) fn append(&mut self, text: u32) {
-        self.begin_entry(TEXT, 0);
+        self.begin_entry(TEXT, false);
         self.texts.add_number(text);
         self.rows += 1;
     }
 
     /// Appends a cell with an id.
     pub(super) fn append_id(&mut self, id: &str) {
-        self.begin_entry(TEXT, 0);
+        self.begin_entry(TEXT, false);
         if let Texts::Plain(plain) = &mut self.texts {
             write_plain(plain, id);
         }
@@ -130,18 +139,20 @@ impl TextColumn {
     /// Appends a cell with the texts of these numbers of the table.
     pub(super) fn append_list(&mut self, texts: &[u32]) {
         for (index, text) in texts.iter().enumerate() {
-            self.begin_entry(LISTED_TEXT, u8::from(index > 0));
+            self.begin_entry(LISTED_TEXT, index > 0);
             self.texts.add_number(*text);
         }
         if texts.is_empty() {
-            self.begin_entry(EMPTY_LIST, 0);
+            self.begin_entry(EMPTY_LIST, false);
         }
         self.rows += 1;
     }
 
-    fn begin_entry(&mut self, level: u8, repeats: u8) {
+    fn begin_entry(&mut self, level: u8, repeats: bool) {
         self.levels.push(level);
-        self.repeats.push(repeats);
+        if self.is_list {
+            self.repeats.push(u8::from(repeats));
+        }
     }
 
     /// Takes all cells, as the pages of a column of the file.
@@ -152,7 +163,7 @@ impl TextColumn {
     ) -> Result<(Bytes, ColumnCloseResult), ExportError> {
         let mut pages = Pages::default();
         let mut data = Vec::new();
-        if column.max_rep_level() > 0 {
+        if self.is_list {
             write_levels(&mut data, &self.repeats, column.max_rep_level());
         }
         write_levels(&mut data, &self.levels, column.max_def_level());

@@ -212,7 +212,7 @@ impl Store {
         };
         let reader = RowReader {
             read,
-            bytes: FileRow::text_bytes,
+            bytes: FileRow::heap_bytes,
         };
         self.stream_in_order(filter, sort, now, columns, reader, skipped)
             .await

@@ -150,8 +150,9 @@ impl FileRow {
         Ok(Self::from(read_row(row)?))
     }
 
-    /// The bytes of the texts that clients choose.
-    pub(super) fn text_bytes(&self) -> usize {
-        self.whole.as_ref().map_or(0, |row| row.text_bytes())
+    /// The bytes of all fields, with the texts that clients choose.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let whole = self.whole.as_ref();
+        whole.map_or(0, |row| size_of::<Row>() + row.text_bytes())
     }
 }

@@ -546,7 +546,7 @@ pub(super) async fn sqlite_all<'e>(
 ) -> Result<Vec<Row>, StoreError> {
     let (text, arguments) = sql.for_sqlite()?;
     let rows = sqlx::query_with(AssertSqlSafe(text), arguments).fetch(executor);
-    let rows = Eager(rows).map_ok(Row::Sqlite);
+    let rows = Eager::new(rows).map_ok(Row::Sqlite);
     Ok(rows.try_collect().await?)
 }
 

@@ -88,7 +88,7 @@ impl Db {
                     Some(transaction) => query.fetch(&mut ***transaction),
                     None => query.fetch(read),
                 };
-                let rows = Eager(rows).map_ok(Row::Sqlite).map_err(StoreError::from);
+                let rows = Eager::new(rows).map_ok(Row::Sqlite).map_err(StoreError::from);
                 Ok(collect_page(rows, limits).await?.0)
             }
             Db::Postgres { read, .. } => {

@@ -33,7 +33,7 @@ const SECOND_LOOK: Duration = Duration::from_millis(500);
 pub(crate) struct RowReader<T> {
     /// Converts a row.
     pub(crate) read: fn(&Row) -> Result<T, StoreError>,
-    /// The bytes of the texts of a row that can be long.
+    /// The bytes of a row besides those of its type: texts that can be long, and what is in a box.
     pub(crate) bytes: fn(&T) -> usize,
 }
 
@@ -150,7 +150,7 @@ impl Db {
                     .await?
                     .set_progress_handler(SQLITE_INSTRUCTIONS, goes_on);
                 let query = sqlx::query_with(AssertSqlSafe(text), arguments);
-                let rows = Eager(query.fetch(&mut *connection)).map_ok(Row::Sqlite);
+                let rows = Eager::new(query.fetch(&mut *connection)).map_ok(Row::Sqlite);
                 let outcome = forward(rows, None, reader, skipped, send, &mut Progress::Nothing).await;
                 // Waits for the end of a query that was interrupted.
                 connection.lock_handle().await?.remove_progress_handler();
@@ -251,7 +251,7 @@ async fn next_chunk<T>(
         // One row that cannot be read does not break off an export.
         match skip_unreadable("streamed row", || name_of(&row), (reader.read)(&row))? {
             Some(row) => {
-                bytes += (reader.bytes)(&row);
+                bytes += size_of::<T>() + (reader.bytes)(&row);
                 chunk.push(row);
             }
             None => skipped.add_one(),

@@ -219,7 +219,7 @@ impl PersonRow {
     fn into_details(self, user: Option<UserDetails>) -> Result<PersonDetails, StoreError> {
         let name = || self.key.0;
         // The identifiers of a user belong to the directory.
-        let (identifier, group) = match user {
+        let (identifier, group) = match self.user_key {
             Some(_) => (None, None),
             None => {
                 let group = skip_unreadable("person", name, read_group(self.kind, &self.value))?.flatten();

@@ -28,7 +28,7 @@ impl OrgTx {
             "SELECT (SELECT CASE WHEN o.happened_at > n.happened_at OR (o.happened_at = n.happened_at AND o.seq > n.seq) \
                      THEN n.seq ELSE o.seq END \
                  FROM activities o INDEXED BY activities_latest_person \
-                 WHERE o.org = n.org AND o.person = n.person AND o.content = n.content AND o.latest AND o.seq <> n.seq \
+                 WHERE o.org = $1 AND o.person = n.person AND o.content = n.content AND o.latest AND o.seq <> n.seq \
                  LIMIT 1) \
              FROM activities n WHERE n.org = $1 AND n.seq IN LIST($2) AND n.latest",
         );
@@ -44,7 +44,7 @@ impl OrgTx {
         }
         let select = Sql::new(
             "SELECT (SELECT b.seq FROM activities b INDEXED BY activities_completions \
-                 WHERE b.org = o.org AND b.person = o.person AND b.content = o.content AND b.completed \
+                 WHERE b.org = $1 AND b.person = o.person AND b.content = o.content AND b.completed \
                    AND NOT (b.seq IN LIST($2)) \
                  ORDER BY b.happened_at DESC, b.seq DESC LIMIT 1) \
              FROM activities o WHERE o.org = $1 AND o.seq IN LIST($2) AND o.latest",
