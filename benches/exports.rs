@@ -53,7 +53,7 @@ pub fn run(bench: &mut Bench, site: &mut Site<'_>) {
             site.folder.join("rollbook.export"),
             site.folder.join("database.csv"),
         );
-        let mut connection = site.subject.connect();
+        let subject = site.subject;
         let sql = joined(dialect);
         let plain = &mut *site.plain;
         let each = |time: Duration| time.div_f64(site.rows as f64);
@@ -61,7 +61,7 @@ pub fn run(bench: &mut Bench, site: &mut Site<'_>) {
             site.rows,
             (dialect, PART, name, Unit::Rate),
             floor,
-            |_| each(export(&mut connection, path, &own_file)),
+            |_| each(export(&mut subject.connect(), path, &own_file)),
             |_| {
                 each(measure(|| {
                     assert!(plain.export(&sql, &file), "the database's client exports")

@@ -97,9 +97,39 @@ impl Bench {
         !self.words.iter().any(other)
     }
 
+    /// Measures each side once.
+    pub fn compare_once(
+        &mut self,
+        rows: u64,
+        line: (Dialect, &'static str, &str, Unit),
+        mut rollbook: impl FnMut() -> Duration,
+        mut database: impl FnMut() -> Duration,
+    ) {
+        self.compare_repeatedly(1, rows, line, None, |_| rollbook(), |_| database());
+    }
+
     /// Measures both sides alternately, because the load of the machine changes with time. Both give the time of one item.
     pub fn compare(
         &mut self,
+        rows: u64,
+        (dialect, part, line, unit): (Dialect, &'static str, &str, Unit),
+        floor: Option<f64>,
+        rollbook: impl FnMut(usize) -> Duration,
+        database: impl FnMut(usize) -> Duration,
+    ) {
+        self.compare_repeatedly(
+            REPETITIONS,
+            rows,
+            (dialect, part, line, unit),
+            floor,
+            rollbook,
+            database,
+        );
+    }
+
+    fn compare_repeatedly(
+        &mut self,
+        repetitions: usize,
         rows: u64,
         (dialect, part, line, unit): (Dialect, &'static str, &str, Unit),
         floor: Option<f64>,
@@ -118,7 +148,7 @@ impl Bench {
             database: Vec::new(),
             floor,
         };
-        for repetition in 0..REPETITIONS {
+        for repetition in 0..repetitions {
             measured.rollbook.push(rollbook(repetition));
             let start = Instant::now();
             measured.database.push(database(repetition));

@@ -42,9 +42,11 @@ pub fn run(bench: &mut Bench, site: &mut Site<'_>) {
         if !bench.selects(site, PART, page.name) {
             continue;
         }
-        let mut connection = match &page.caller {
-            Caller::Credential => site.subject.connect(),
-            Caller::Manager(user) => site.subject.connect_as(user, "manager"),
+        // A connection that is idle while the database works would be closed.
+        let subject = site.subject;
+        let connect = || match &page.caller {
+            Caller::Credential => subject.connect(),
+            Caller::Manager(user) => subject.connect_as(user, "manager"),
         };
         let sql = fastest(&mut *site.plain, &page);
         let plain = &mut *site.plain;
@@ -52,7 +54,10 @@ pub fn run(bench: &mut Bench, site: &mut Site<'_>) {
             site.rows,
             (plain.dialect(), PART, page.name, Unit::Time),
             None,
-            |_| measure_each(|| read(&mut connection, &page)),
+            |_| {
+                let mut connection = connect();
+                measure_each(|| read(&mut connection, &page))
+            },
             |_| measure_each(|| _ = plain.read(sql)),
         );
     }

@@ -25,6 +25,9 @@ use super::data;
 /// The secret of people's tokens.
 pub const SECRET: &str = "a secret for benchmarks alone, of more than 32 bytes";
 
+/// Enough for ten million records, of which most have a registration.
+const COUNTING_MEMORY_BYTES: u64 = 2 << 30;
+
 /// A server.
 pub struct Subject {
     runtime: Runtime,
@@ -43,7 +46,11 @@ impl Subject {
             .build()
             .expect("a runtime starts");
         let (address, stop, running) = runtime.block_on(async {
-            let store = Store::open(&DatabaseSettings::new(url), clock, VerbTable::standard()).await;
+            let settings = DatabaseSettings {
+                counting_memory_bytes: COUNTING_MEMORY_BYTES,
+                ..DatabaseSettings::new(url)
+            };
+            let store = Store::open(&settings, clock, VerbTable::standard()).await;
             let store = store.expect("the database opens");
             store.migrate().await.expect("the database takes the schema");
             let config = KeyConfig {

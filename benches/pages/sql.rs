@@ -1,7 +1,8 @@
 //! Texts of SQL for pages, by hand.
 
-use chrono::{Datelike as _, Months, Utc};
+use chrono::{Datelike as _, Months};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use rollbook::base::Clock;
 use sha2::{Digest as _, Sha256};
 
 use crate::plain::Dialect;
@@ -161,7 +162,7 @@ pub fn digest(dialect: Dialect, folded: &str) -> String {
 }
 
 pub fn now() -> i64 {
-    Utc::now().timestamp_micros()
+    Clock::system().now().micros()
 }
 
 /// The microseconds of a moment.
@@ -173,7 +174,8 @@ pub fn micros(moment: &str) -> i64 {
 
 /// The month that number of months ago, as `YYYY-MM`.
 pub fn month_before(months: u32) -> String {
-    let month = Utc::now().date_naive().with_day(1).expect("the first of a month");
+    let now = Clock::system().now().to_datetime();
+    let month = now.date_naive().with_day(1).expect("the first of a month");
     let month = month.checked_sub_months(Months::new(months));
     month.expect("a date").format("%Y-%m").to_string()
 }

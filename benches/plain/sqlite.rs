@@ -143,7 +143,7 @@ impl Plain for PlainSqlite {
             let (seq, id) = (place(&rows[0], "seq"), place(&rows[0], "id"));
             let copy = |row: &SqliteRow| {
                 let mut values: Vec<Value> = (0..row.len()).map(|at| column_value(row, at)).collect();
-                values[id] = Value::Blob(uuid::Uuid::new_v4().as_bytes().to_vec());
+                values[id] = Value::Blob(rollbook::base::Clock::system().new_uuid().as_bytes().to_vec());
                 values[seq] = Value::Integer(first + row.get::<i64, _>(seq));
                 values
             };
