@@ -34,16 +34,49 @@ pub fn run(bench: &mut Bench, site: &mut Site<'_>) {
         return;
     }
     let mut seed = 0;
-    records(bench, site, "batches of 100", Some(0.2), &mut seed, |seed| {
-        events::batches(seed, BATCHED, BATCH, end_of_data())
-    });
-    records(bench, site, "logins in batches of 100", None, &mut seed, |seed| {
-        events::logins(seed, BATCHED, BATCH, end_of_data())
-    });
-    singles(bench, site, &mut seed);
-    voidings(bench, site, &mut seed);
+    let mut next_seed = || {
+        seed += 1;
+        seed
+    };
+    let end = end_of_data();
+    let bulk = |plain: &mut dyn Plain| measure(|| plain.write_in_bulk());
+    let batches = Records {
+        name: "batches of 100",
+        floor: Some(0.2),
+        count: BATCHED,
+        connections: BATCH_CONNECTIONS,
+    };
+    let logins = Records {
+        name: "logins in batches of 100",
+        floor: None,
+        ..batches
+    };
+    let singles = Records {
+        name: "singles at 64 connections",
+        floor: Some(0.3),
+        count: SINGLES,
+        connections: SINGLE_CONNECTIONS,
+    };
+    let voidings = Records {
+        name: "voidings in batches of 100",
+        floor: None,
+        count: VOIDED,
+        connections: BATCH_CONNECTIONS,
+    };
+    let make = |_: &Subject| events::batches(next_seed(), BATCHED, BATCH, end);
+    records(bench, site, batches, make, bulk);
+    let make = |_: &Subject| events::logins(next_seed(), BATCHED, BATCH, end);
+    records(bench, site, logins, make, bulk);
+    let make = |_: &Subject| events::batches(next_seed(), SINGLES, 1, end);
+    let write = |plain: &mut dyn Plain| plain.write_singles(SINGLES, SINGLE_CONNECTIONS);
+    records(bench, site, singles, make, write);
+    let make = |subject: &Subject| {
+        subject.ingest(&events::batches(next_seed(), VOIDED, BATCH, end), 1);
+        voiding_bodies(subject)
+    };
+    records(bench, site, voidings, make, void_in_bulk);
     users(bench, site);
-    neighbour(bench, site, &mut seed);
+    neighbour(bench, site, next_seed);
 }
 
 /// A record, as a client sends it.
@@ -56,105 +89,61 @@ fn last_seq(plain: &mut dyn Plain) -> i64 {
     plain.integer("SELECT seq FROM ledgers WHERE org = 1")
 }
 
+/// A line of records that are written.
+#[derive(Clone, Copy)]
+struct Records {
+    name: &'static str,
+    floor: Option<f64>,
+    /// The records of one measurement.
+    count: u64,
+    connections: usize,
+}
+
+/// Measures a line. `make` prepares the bodies, and `write` lets the database write copies of the same records.
 fn records(
     bench: &mut Bench,
     site: &mut Site<'_>,
-    name: &str,
-    floor: Option<f64>,
-    seed: &mut u64,
-    make: impl Fn(u64) -> Vec<Vec<u8>>,
+    line: Records,
+    mut make: impl FnMut(&Subject) -> Vec<Vec<u8>>,
+    write: impl Fn(&mut dyn Plain) -> Duration,
 ) {
-    if !bench.selects(site, PART, name) {
+    if !bench.selects(site, PART, line.name) {
         return;
     }
     let plain = std::cell::RefCell::new(&mut *site.plain);
     let dialect = plain.borrow().dialect();
+    let each = |time: Duration| time.div_f64(line.count as f64);
     bench.compare(
         site.rows,
-        (dialect, PART, name, Unit::Rate),
-        floor,
+        (dialect, PART, line.name, Unit::Rate),
+        line.floor,
         |_| {
-            *seed += 1;
-            let bodies = make(*seed);
+            let bodies = make(site.subject);
             let before = last_seq(&mut **plain.borrow_mut());
-            let time = measure(|| site.subject.ingest(&bodies, BATCH_CONNECTIONS));
+            let time = measure(|| site.subject.ingest(&bodies, line.connections));
             plain.borrow_mut().take_copies(before);
-            time.div_f64(BATCHED as f64)
+            each(time)
         },
         |_| {
             let plain = &mut **plain.borrow_mut();
-            let time = measure(|| plain.write_in_bulk());
+            let time = write(plain);
             plain.remove_copies();
-            time.div_f64(BATCHED as f64)
+            each(time)
         },
     );
 }
 
-fn singles(bench: &mut Bench, site: &mut Site<'_>, seed: &mut u64) {
-    let name = "singles at 64 connections";
-    if !bench.selects(site, PART, name) {
-        return;
-    }
-    let plain = std::cell::RefCell::new(&mut *site.plain);
-    let dialect = plain.borrow().dialect();
-    bench.compare(
-        site.rows,
-        (dialect, PART, name, Unit::Rate),
-        Some(0.3),
-        |_| {
-            *seed += 1;
-            let bodies = events::batches(*seed, SINGLES, 1, end_of_data());
-            let before = last_seq(&mut **plain.borrow_mut());
-            let time = measure(|| site.subject.ingest(&bodies, SINGLE_CONNECTIONS));
-            plain.borrow_mut().take_copies(before);
-            time.div_f64(SINGLES as f64)
-        },
-        |_| {
-            let plain = &mut **plain.borrow_mut();
-            let time = plain.write_singles(SINGLES, SINGLE_CONNECTIONS);
-            plain.remove_copies();
-            time.div_f64(SINGLES as f64)
-        },
-    );
-}
-
-fn voidings(bench: &mut Bench, site: &mut Site<'_>, seed: &mut u64) {
-    let name = "voidings in batches of 100";
-    if !bench.selects(site, PART, name) {
-        return;
-    }
-    let plain = std::cell::RefCell::new(&mut *site.plain);
-    let dialect = plain.borrow().dialect();
-    bench.compare(
-        site.rows,
-        (dialect, PART, name, Unit::Rate),
-        None,
-        |_| {
-            *seed += 1;
-            site.subject
-                .ingest(&events::batches(*seed, VOIDED, BATCH, end_of_data()), 1);
-            let bodies = voiding_bodies(site.subject);
-            let before = last_seq(&mut **plain.borrow_mut());
-            let time = measure(|| site.subject.ingest(&bodies, BATCH_CONNECTIONS));
-            plain.borrow_mut().take_copies(before);
-            time.div_f64(VOIDED as f64)
-        },
-        |_| {
-            let plain = &mut **plain.borrow_mut();
-            // The database marks and deletes as many records of its own as there are voiding ones.
-            let time = measure(|| {
-                plain.write_in_bulk();
-                plain.execute(&format!(
-                    "UPDATE statements SET voided = TRUE WHERE org = 1 AND seq >= {FIRST_COPY}"
-                ));
-                plain.execute(&format!(
-                    "DELETE FROM activities WHERE org = 1 AND seq >= {FIRST_COPY}"
-                ));
-            });
-            plain.remove_copies();
-            time.div_f64(VOIDED as f64)
-        },
-    );
+/// Writes the copies, and marks and deletes as many records of the database's own as there are voiding ones.
+fn void_in_bulk(plain: &mut dyn Plain) -> Duration {
+    measure(|| {
+        plain.write_in_bulk();
+        plain.execute(&format!(
+            "UPDATE statements SET voided = TRUE WHERE org = 1 AND seq >= {FIRST_COPY}"
+        ));
+        plain.execute(&format!(
+            "DELETE FROM activities WHERE org = 1 AND seq >= {FIRST_COPY}"
+        ));
+    })
 }
 
 /// Statements that void the newest records.
@@ -234,7 +223,7 @@ fn users(bench: &mut Bench, site: &mut Site<'_>) {
 }
 
 /// One organisation sends single records, one after the other, while another one loads batches.
-fn neighbour(bench: &mut Bench, site: &mut Site<'_>, seed: &mut u64) {
+fn neighbour(bench: &mut Bench, site: &mut Site<'_>, mut next_seed: impl FnMut() -> u64) {
     let name = "single record beside another organisation's bulk load";
     if !bench.selects(site, PART, name) {
         return;
@@ -254,8 +243,7 @@ fn neighbour(bench: &mut Bench, site: &mut Site<'_>, seed: &mut u64) {
         (dialect, PART, name, Unit::Time),
         None,
         |_| {
-            *seed += 1;
-            let bodies = events::batches(*seed, NEIGHBOURS, 1, end_of_data());
+            let bodies = events::batches(next_seed(), NEIGHBOURS, 1, end_of_data());
             let done = AtomicBool::new(false);
             std::thread::scope(|scope| {
                 scope.spawn(|| {

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use rollbook::texts::Language;
+
 /// The unit of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
@@ -100,7 +102,7 @@ pub fn print(results: &[Measured]) {
             table = Some((name.database, name.part));
             let columns: String = sizes
                 .iter()
-                .map(|rows| format!(" {} rows |", grouped(*rows)))
+                .map(|rows| format!(" {} rows |", Language::ENGLISH.group_digits(*rows)))
                 .collect();
             println!("\n| {}: {} |{columns} growth |", name.database, name.part);
             println!("| --- |{} --- |", " --- |".repeat(sizes.len()));
@@ -125,17 +127,4 @@ fn growth(line: &[&Measured]) -> String {
         }
         _ => String::new(),
     }
-}
-
-/// The number with commas between groups of three digits.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use crate::access::{AccessError, Claims, Permissions, mint};
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
+use crate::texts::Language;
 
 use super::pages::UNIT;
 use super::seed::{CastMember, Seeded};
@@ -80,7 +81,7 @@ pub(super) fn guide(
          PEOPLE   a token for each, valid for {HOURS} hours. To set all variables in your shell:  . {file}\n",
         users = seeded.users,
         contents = seeded.contents,
-        activities = group_digits(seeded.activities),
+        activities = Language::ENGLISH.group_digits(seeded.activities as u64),
     );
     for (part, token) in tokens {
         let CastMember {
@@ -347,19 +348,6 @@ fn quote_for_shell(path: &Path) -> String {
     }
 }
 
-/// A number with commas between the thousands.
-fn group_digits(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -367,7 +355,7 @@ mod tests {
     #[test]
     fn numbers_have_commas_and_special_paths_are_quoted() {
         assert_eq!(
-            [0, 999, 1_000, 20_000, 1_234_567].map(group_digits),
+            [0, 999, 1_000, 20_000, 1_234_567].map(|number| Language::ENGLISH.group_digits(number)),
             ["0", "999", "1,000", "20,000", "1,234,567"]
         );
         assert_eq!(quote_for_shell(Path::new("demo/env.sh")), "demo/env.sh");

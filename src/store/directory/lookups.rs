@@ -344,81 +344,87 @@ columns! {
     }
 }
 
+/// The details of all these persons. All of them exist, because rows of the log refer to them.
+fn details_of_all(
+    keys: &[PersonKey],
+    persons: impl Iterator<Item = (PersonRow, Option<UserDetails>)>,
+) -> Result<HashMap<PersonKey, PersonDetails>, StoreError> {
+    let mut details: HashMap<PersonKey, PersonDetails> =
+        keys.iter().map(|key| (*key, nameless_person(*key))).collect();
+    for (person, user) in persons {
+        details.insert(person.key, person.into_details(user)?);
+    }
+    Ok(details)
+}
+
 impl Store {
-    /// The details of persons. All of them exist, because rows of the log refer to them.
+    /// The key of the organisation, if there are keys to look up in it.
+    async fn org_of<K>(&self, organisation: &OrgId, keys: &[K]) -> Result<Option<i64>, StoreError> {
+        match keys {
+            [] => Ok(None),
+            _ => self.organisation_key(organisation).await,
+        }
+    }
+
+    /// The details of persons.
     pub async fn person_details(
         &self,
         organisation: &OrgId,
         keys: &[PersonKey],
     ) -> Result<HashMap<PersonKey, PersonDetails>, StoreError> {
-        let Some(org) = self
-            .organisation_key(organisation)
-            .await?
-            .filter(|_| !keys.is_empty())
-        else {
+        let Some(org) = self.org_of(organisation, keys).await? else {
             return Ok(HashMap::new());
         };
-        let select = Sql::new(&format!(
-            "SELECT {}, {} FROM persons p LEFT JOIN users u ON u.org = p.org AND u.key = p.user_key {USER_JOINS} \
-             WHERE p.org = $1 AND p.key IN LIST($2)",
-            PersonRow::COLUMNS,
-            UserRow::COLUMNS
-        ));
-        let select = select.with(org);
-        let persons = self.read_persons(select, keys, UserRow::read_from).await?;
+        let columns = (UserRow::COLUMNS, USER_JOINS);
+        let persons = self.read_persons(org, keys, columns, UserRow::read_from).await?;
         let users = persons.iter().filter_map(|(person, _)| person.user_key).collect();
         let teams = self.secondary_teams(org, users).await?;
-        let mut details: HashMap<PersonKey, PersonDetails> =
-            keys.iter().map(|key| (*key, nameless_person(*key))).collect();
-        for (person, user) in persons {
+        let persons = persons.into_iter().map(|(person, user)| {
             let user = user.map(|user| {
                 // Several persons may have the same user.
                 let teams = person.user_key.and_then(|key| teams.get(&key));
                 user.into_details(teams.cloned().unwrap_or_default())
             });
-            details.insert(person.key, person.into_details(user)?);
-        }
-        Ok(details)
+            (person, user)
+        });
+        details_of_all(keys, persons)
     }
 
-    /// The details of persons that an [`Activity`] shows. All of them exist, because rows of the log refer to them.
+    /// The details of persons that an [`Activity`] shows.
     async fn person_names(
         &self,
         organisation: &OrgId,
         keys: &[PersonKey],
     ) -> Result<HashMap<PersonKey, PersonDetails>, StoreError> {
-        let Some(org) = self
-            .organisation_key(organisation)
-            .await?
-            .filter(|_| !keys.is_empty())
-        else {
+        let Some(org) = self.org_of(organisation, keys).await? else {
             return Ok(HashMap::new());
         };
-        let select = Sql::new(&format!(
-            "SELECT {}, {} FROM persons p LEFT JOIN users u ON u.org = p.org AND u.key = p.user_key \
-             WHERE p.org = $1 AND p.key IN LIST($2)",
-            PersonRow::COLUMNS,
-            UserNames::COLUMNS
-        ));
-        let select = select.with(org);
-        let persons = self.read_persons(select, keys, UserNames::read_from).await?;
-        let mut details: HashMap<PersonKey, PersonDetails> =
-            keys.iter().map(|key| (*key, nameless_person(*key))).collect();
-        for (person, user) in persons {
-            details.insert(person.key, person.into_details(user.map(UserDetails::from))?);
-        }
-        Ok(details)
+        let columns = (UserNames::COLUMNS, "");
+        let persons = self
+            .read_persons(org, keys, columns, UserNames::read_from)
+            .await?;
+        let persons = persons.into_iter();
+        details_of_all(
+            keys,
+            persons.map(|(person, user)| (person, user.map(UserDetails::from))),
+        )
     }
 
-    /// The persons with these keys, and their users. The columns of the user follow those of [`PersonRow`].
+    /// The persons with these keys, and their users: these columns, and the joins that they need.
     async fn read_persons<U>(
         &self,
-        select: Sql,
+        org: i64,
         keys: &[PersonKey],
+        (columns, joins): (&str, &str),
         read_user: fn(&Row, usize) -> Result<U, StoreError>,
     ) -> Result<Vec<(PersonRow, Option<U>)>, StoreError> {
+        let select = Sql::new(&format!(
+            "SELECT {}, {columns} FROM persons p LEFT JOIN users u ON u.org = p.org AND u.key = p.user_key {joins} \
+             WHERE p.org = $1 AND p.key IN LIST($2)",
+            PersonRow::COLUMNS
+        ));
         let numbers: Vec<i64> = keys.iter().map(|key| key.0).collect();
-        let rows = self.db().fetch_all(select.with(numbers)).await?;
+        let rows = self.db().fetch_all(select.with(org).with(numbers)).await?;
         let mut persons = Vec::with_capacity(rows.len());
         for row in &rows {
             let name = || id_of(row, 0);
@@ -508,11 +514,7 @@ impl Store {
         organisation: &OrgId,
         keys: &[ContentKey],
     ) -> Result<HashMap<ContentKey, ContentDetails>, StoreError> {
-        let Some(org) = self
-            .organisation_key(organisation)
-            .await?
-            .filter(|_| !keys.is_empty())
-        else {
+        let Some(org) = self.org_of(organisation, keys).await? else {
             return Ok(HashMap::new());
         };
         let select = Sql::new(&format!(
@@ -531,11 +533,7 @@ impl Store {
         organisation: &OrgId,
         keys: &[VerbKey],
     ) -> Result<HashMap<VerbKey, VerbDetails>, StoreError> {
-        let Some(org) = self
-            .organisation_key(organisation)
-            .await?
-            .filter(|_| !keys.is_empty())
-        else {
+        let Some(org) = self.org_of(organisation, keys).await? else {
             return Ok(HashMap::new());
         };
         let select = Sql::new("SELECT key, iri, display FROM verbs WHERE org = $1 AND key IN LIST($2)");
