@@ -179,13 +179,10 @@ impl PostgresPool {
             .max_connections(connections)
             .acquire_timeout(acquire_time)
             .test_before_acquire(false)
-            .before_acquire(move |connection, _| {
+            .before_acquire(move |connection, metadata| {
                 let health = Arc::clone(&observer);
                 Box::pin(async move {
-                    let tested = test(connection).await;
-                    if tested.is_err() {
-                        health.mark_as_suspect();
-                    }
+                    let tested = health.test_idle_one(connection, metadata.idle_for).await;
                     tested.map(|()| true)
                 })
             })
@@ -249,7 +246,7 @@ impl PostgresPool {
         let deadline = begin + self.limits.wait;
         let mut pause = FIRST_PAUSE;
         loop {
-            let acquired = match timeout_at(deadline + pause, self.acquire_from_pool()).await {
+            let acquired = match timeout_at(deadline + pause, self.acquire_or_try_another()).await {
                 Ok(acquired) => acquired?,
                 Err(_) => Err(sqlx::Error::PoolTimedOut),
             };
@@ -272,6 +269,29 @@ impl PostgresPool {
                     return outcome.map(|connection| self.lease(connection));
                 }
             }
+        }
+    }
+
+    /// Whether all connections are in use and no more may be opened.
+    fn is_in_full_use(&self) -> bool {
+        self.pool.num_idle() == 0 && self.pool.size() >= self.pool.options().get_max_connections()
+    }
+
+    /// A connection from the pool. If that takes half of the time to wait, another one is tried too, and the first one counts:
+    /// a connection that is just being opened may be silent.
+    async fn acquire_or_try_another(
+        &self,
+    ) -> Result<Result<PoolConnection<Postgres>, sqlx::Error>, StoreError> {
+        let mut first = Box::pin(self.acquire_from_pool());
+        if let Ok(acquired) = timeout(self.limits.wait / 2, &mut first).await {
+            return acquired;
+        }
+        if self.is_in_full_use() {
+            return first.await;
+        }
+        match select(first, Box::pin(self.acquire_from_pool())).await {
+            Either::Left((Ok(Err(_)), other)) | Either::Right((Ok(Err(_)), other)) => other.await,
+            Either::Left((acquired, _)) | Either::Right((acquired, _)) => acquired,
         }
     }
 
@@ -386,7 +406,8 @@ impl PostgresPool {
     }
 
     /// Reads. If a short query takes long, it is sent on another connection too, and the first answer counts: the first
-    /// connection may be silent. A slow database gets only [`MOST_SECOND_TRIES`] more queries by that.
+    /// connection may be silent. A slow database gets only [`MOST_SECOND_TRIES`] more queries at a time by that; the others
+    /// wait for their turn.
     async fn read_or_try_another<R: Read>(
         &self,
         lease: &mut Lease,
@@ -400,15 +421,20 @@ impl PostgresPool {
         if let Ok(outcome) = timeout(limit / SECOND_TRY_PART, &mut first).await {
             return outcome;
         }
-        let Ok(_permit) = self.second_tries.try_acquire() else {
-            return first.await;
-        };
         let second = Box::pin(async {
+            let _permit = self
+                .second_tries
+                .acquire()
+                .await
+                .map_err(|_| StoreError::Closed)?;
             let mut lease = self.for_another_try().acquire_tested().await?;
             self.read_once(&mut lease, query, limit).await
         });
         let rows = match select(first, second).await {
-            Either::Left((Err(error), second)) if error.is_disconnected() => return second.await,
+            Either::Left((Err(error), second)) if error.is_disconnected() => {
+                let rows = timeout(self.limits.wait, second).await;
+                return rows.unwrap_or(Err(error));
+            }
             Either::Left((outcome, _)) => return outcome,
             Either::Right((Err(_), first)) => return first.await,
             Either::Right((Ok(rows), _)) => rows,
@@ -455,7 +481,7 @@ impl PostgresPool {
     /// Checks that transactions are not read-only. Succeeds without a check while all connections are in
     /// use, because their own statements show it.
     pub(super) async fn check_that_it_writes(&self) -> Result<(), StoreError> {
-        if self.pool.num_idle() == 0 && self.pool.size() >= self.pool.options().get_max_connections() {
+        if self.is_in_full_use() {
             return Ok(());
         }
         let mut tx = self.begin().await?;

@@ -34,8 +34,18 @@ pub(super) fn connect_error(options: &PgConnectOptions, error: sqlx::Error) -> S
 pub(super) async fn test(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     match timeout(TEST_TIME, connection.ping()).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+        Err(_) => Err(silence()),
     }
+}
+
+/// The error of a test without an answer.
+pub(super) fn silence() -> sqlx::Error {
+    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
+}
+
+/// Whether a test failed because no answer came.
+pub(super) fn is_silence(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut)
 }
 
 /// The settings of a new connection. They are not options of the start, because poolers refuse those.

@@ -79,6 +79,25 @@ fn silent_idle_connections_delay_requests_by_seconds_only() {
     });
 }
 
+/// Silent idle connections are not tested one after the other: a request would wait for each of them.
+#[test]
+fn one_request_waits_for_one_silent_idle_connection() {
+    run_with_database(Database::postgres(), async |database: &Database| {
+        let proxy = Proxy::start(database).await;
+        let server = Server::start(&proxy.url(database));
+        server.set_up().await;
+        for round in 0..3 {
+            server.open_connections().await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            proxy.silence_open_connections();
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            let answer = server.request(2 * round).await;
+            assert!(answer.0 < 300, "round {round}: {answer:?}");
+            check_answers("one request on silent idle connections", &[answer]);
+        }
+    });
+}
+
 #[test]
 fn requests_end_while_the_whole_network_is_silent() {
     run_with_database(Database::postgres(), async |database: &Database| {
