@@ -10,6 +10,7 @@
 
 pub(crate) mod block;
 pub(crate) mod dictionary;
+pub(crate) mod former;
 pub(crate) mod people;
 pub(crate) mod selection;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use crate::record::Origin;
 use super::action::Action;
 use block::{BLOCK_ROWS, Block, EncodedRow};
 use dictionary::Dictionary;
+use former::FormerRows;
 
 /// The most different kinds. Clients choose device types and sources freely.
 const MAX_KINDS: usize = 200_000;
@@ -124,6 +126,8 @@ pub(crate) struct LogColumns {
     displaced: HashMap<i64, u32>,
     /// The same the other way round.
     displaced_seqs: HashMap<u32, i64>,
+    /// The changed rows as they were before.
+    former: FormerRows,
 }
 
 impl LogColumns {
@@ -147,7 +151,11 @@ impl LogColumns {
             return Err(TooDiverse);
         }
         if let Some((block, place)) = self.find(row.seq) {
-            self.blocks[block].set(place, row);
+            let before = self.row(block * BLOCK_ROWS + place);
+            if before != row {
+                self.former.note(block * BLOCK_ROWS + place, before);
+                self.blocks[block].set(place, row);
+            }
             return Ok(());
         }
         let number = self.row_numbers();
@@ -171,7 +179,11 @@ impl LogColumns {
     /// Removes the row with this place in the order of recording, if there is one.
     pub(crate) fn remove(&mut self, seq: i64) {
         if let Some((block, place)) = self.find(seq) {
-            self.blocks[block].set_kind(place, REMOVED);
+            let before = self.row(block * BLOCK_ROWS + place);
+            if before.kind != REMOVED {
+                self.former.note(block * BLOCK_ROWS + place, before);
+                self.blocks[block].set_kind(place, REMOVED);
+            }
         }
     }
 
@@ -344,5 +356,6 @@ impl LogColumns {
             + self.sessions.bytes()
             + self.attempts.capacity() * size_of::<u32>()
             + (self.displaced.capacity() + self.displaced_seqs.capacity()) * 24
+            + self.former.bytes()
     }
 }

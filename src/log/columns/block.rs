@@ -53,7 +53,7 @@ impl Numbers {
 }
 
 /// The values of a row, with codes instead of long values.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EncodedRow {
     /// The place in the order of recording.
     pub(crate) seq: i64,
@@ -152,6 +152,24 @@ impl Block {
             }
             (Err(index), Some(at)) => self.expiries.insert(index, (place as u32, at)),
             (Err(_), None) => {}
+        }
+    }
+
+    /// A row. Its place in the order of recording is the stored key.
+    pub(crate) fn get(&self, place: usize) -> EncodedRow {
+        let expiry = self
+            .expiries
+            .binary_search_by_key(&(place as u32), |(place, _)| *place);
+        EncodedRow {
+            seq: self.seq[place],
+            happened_at: self.happened_at[place],
+            person: self.person[place],
+            content: self.content[place],
+            kind: self.kind[place],
+            session: self.session[place],
+            percent: self.percent.get(place),
+            seconds: self.seconds.get(place),
+            expired_at: expiry.ok().map(|index| self.expiries[index].1),
         }
     }
 

@@ -61,7 +61,27 @@ pub(crate) fn can_select(filter: &Filter) -> bool {
             .all(|filter| filter.certificate_expires_within.is_none())
 }
 
+/// The numbers of different codes in the columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    pub(crate) persons: usize,
+    pub(crate) contents: usize,
+    pub(crate) kinds: usize,
+}
+
+impl Sizes {
+    /// The sizes of the present state.
+    pub(crate) fn of(columns: &LogColumns) -> Self {
+        Self {
+            persons: columns.persons().len(),
+            contents: columns.contents().len(),
+            kinds: columns.kinds().len(),
+        }
+    }
+}
+
 /// The condition of one filter by source.
+#[derive(Clone)]
 struct SourceTable {
     /// For each kind, whether its source is selected.
     kinds: Vec<bool>,
@@ -72,6 +92,8 @@ struct SourceTable {
 /// A selection for one state of the columns.
 pub(crate) struct Selected<'a> {
     columns: &'a LogColumns,
+    /// The rows, if they are not those of the columns.
+    rows: Option<&'a [Block]>,
     /// For each kind, person and content, whether rows with it can be selected.
     kinds: Vec<bool>,
     persons: Vec<bool>,
@@ -119,6 +141,7 @@ impl RowSelection {
         let without_source = |kind: &Option<Kind>| kind.is_some_and(|kind| kind.source.is_none());
         Selected {
             columns,
+            rows: None,
             kinds: kinds.collect(),
             persons,
             contents,
@@ -197,6 +220,73 @@ impl Selected<'_> {
         self.columns
     }
 
+    /// The blocks of rows from which is selected.
+    pub(crate) fn blocks(&self) -> &[Block] {
+        self.rows.unwrap_or(self.columns.blocks())
+    }
+
+    /// The place of a row in the order of recording.
+    pub(crate) fn seq(&self, block: usize, place: usize) -> i64 {
+        match self.rows {
+            Some(rows) => rows[block].seq[place],
+            None => self.columns.seq(block, place),
+        }
+    }
+
+    /// The same selection of other rows with the codes of these columns, for some of the persons.
+    pub(crate) fn of_rows<'r>(&'r self, rows: &'r [Block], persons: &[bool]) -> Selected<'r> {
+        let persons = self.persons.iter().zip(persons);
+        Selected {
+            columns: self.columns,
+            rows: Some(rows),
+            kinds: self.kinds.clone(),
+            persons: persons.map(|(one, other)| *one && *other).collect(),
+            contents: self.contents.clone(),
+            sources: self.sources.clone(),
+            kinds_without_source: self.kinds_without_source.clone(),
+            window: self.window,
+            seqs: self.seqs,
+            expired: self.expired.clone(),
+            now: self.now,
+            is_cancelled: Arc::clone(&self.is_cancelled),
+        }
+    }
+
+    /// Whether the count was ended early, so that its result is worthless.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Whether the same rows may be selected or not at different times.
+    pub(crate) fn depends_on_time(&self) -> bool {
+        !self.expired.is_empty()
+    }
+
+    /// Adds to `bytes` all that decides which rows are selected, among those with codes below these sizes. With other bytes
+    /// another selection is meant.
+    pub(crate) fn write_key(&self, sizes: Sizes, bytes: &mut Vec<u8>) {
+        let flags = |flags: &[bool], size: usize, bytes: &mut Vec<u8>| {
+            bytes.extend((size as u64).to_le_bytes());
+            bytes.extend(flags.iter().take(size).map(|flag| u8::from(*flag)));
+        };
+        for bound in [self.window.from, self.window.to] {
+            bytes.push(u8::from(bound.is_some()));
+            bytes.extend(bound.map_or(0, Timestamp::micros).to_le_bytes());
+        }
+        bytes.extend(self.seqs.0.to_le_bytes());
+        bytes.extend(self.seqs.1.to_le_bytes());
+        flags(&self.kinds, sizes.kinds, bytes);
+        flags(&self.persons, sizes.persons, bytes);
+        bytes.push(u8::from(self.contents.is_some()));
+        if let Some(contents) = &self.contents {
+            flags(contents, sizes.contents, bytes);
+        }
+        for table in &self.sources {
+            flags(&table.kinds, sizes.kinds, bytes);
+            flags(&table.contents, sizes.contents, bytes);
+        }
+    }
+
     /// For each person, whether its rows can be selected.
     pub(crate) fn persons(&self) -> &[bool] {
         &self.persons
@@ -204,7 +294,7 @@ impl Selected<'_> {
 
     /// A first and a last time between which all selected rows happened. `None` if there are none.
     pub(crate) fn find_span(&self) -> Option<(i64, i64)> {
-        let blocks = self.columns.blocks();
+        let blocks = self.blocks();
         let first = blocks.iter().map(|block| block.earliest).min()?;
         let last = blocks.iter().map(|block| block.latest).max()?;
         let first = self.window.from.map_or(first, |from| first.max(from.micros()));
@@ -214,7 +304,7 @@ impl Selected<'_> {
 
     /// The number of selected rows.
     pub(crate) fn count(&self) -> u64 {
-        let counts = in_parallel(self.columns.blocks().len(), |blocks| {
+        let counts = in_parallel(self.blocks().len(), |blocks| {
             let mut places = Vec::new();
             let mut count = 0;
             for block in blocks {
@@ -232,7 +322,7 @@ impl Selected<'_> {
         if self.is_cancelled.load(Ordering::Relaxed) {
             return;
         }
-        let block = &self.columns.blocks()[number];
+        let block = &self.blocks()[number];
         let Window { from, to } = self.window;
         let is_outside = from.is_some_and(|from| block.latest < from.micros())
             || to.is_some_and(|to| block.earliest >= to.micros());
@@ -280,13 +370,13 @@ impl Selected<'_> {
         let (after, up_to) = self.seqs;
         let first = block.seq.first().copied().unwrap_or(i64::MAX);
         let last = block.seq.last().copied().unwrap_or(i64::MIN);
-        if !self.columns.has_displaced() && first > after && last <= up_to {
+        let is_in_order = self.rows.is_none() && !self.columns.has_displaced();
+        if is_in_order && first > after && last <= up_to {
             return;
         }
         if (after, up_to) != (i64::MIN, i64::MAX) {
-            let columns = self.columns;
             places.retain(|place| {
-                let seq = columns.seq(number, *place as usize);
+                let seq = self.seq(number, *place as usize);
                 seq > after && seq <= up_to
             });
         }

@@ -15,7 +15,8 @@ use crate::base::clock::Timestamp;
 use crate::log::action::Action;
 use crate::log::facets::FacetCounter;
 use crate::log::filter::Filter;
-use crate::log::summary::counter::columns::{SummaryLookups, count_columns};
+use crate::log::summary::counter::columns::SummaryLookups;
+use crate::log::summary::counter::remembered::{Question, RememberedCounts};
 use crate::log::summary::{Dimension, MOST_GROUPS};
 use crate::record::Origin;
 
@@ -148,7 +149,13 @@ fn time_of_counting_ten_million_rows_is_printed() {
                     kinds: HashMap::new(),
                 };
                 let selected = selection.compile(&columns);
-                let counted = count_columns(&by, Tz::UTC, &selected, &lookups, MOST_GROUPS);
+                let question = Question {
+                    by: &by,
+                    zone: Tz::UTC,
+                    selected: &selected,
+                    lookups: &lookups,
+                };
+                let counted = RememberedCounts::default().count(question, MOST_GROUPS);
                 counted.map_or(0, |counted| counted.groups.len() as u64)
             });
         }

@@ -5,13 +5,14 @@
 //! counted in several passes (`count_in_partitions`): each pass counts the rows of a part of the persons, and so of
 //! their completions, sessions and attempts. A summary with too many groups is refused ([`LimitExceeded`]).
 //!
-//! `columns::count_columns` counts rows that are in memory as columns.
+//! `columns` counts rows that are in memory as columns, and `remembered` keeps the counts.
 //!
 //! A row without a registration is a session and an attempt of its own, and needs no entry for them.
 
 mod axes;
 mod best;
 pub(crate) mod columns;
+pub(crate) mod remembered;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -221,6 +222,21 @@ impl Tally {
         self.part_percents += other.part_percents;
         self.scored_parts += other.scored_parts;
         self.seconds += other.seconds;
+    }
+
+    /// Takes away the counts of some of the persons. `None` if they are not part of these.
+    fn subtract(&mut self, other: &Self) -> Option<()> {
+        self.rows = self.rows.checked_sub(other.rows)?;
+        self.persons = self.persons.checked_sub(other.persons)?;
+        self.completions = self.completions.checked_sub(other.completions)?;
+        self.passed = self.passed.checked_sub(other.passed)?;
+        self.failed = self.failed.checked_sub(other.failed)?;
+        self.percents -= other.percents;
+        self.scored = self.scored.checked_sub(other.scored)?;
+        self.part_percents -= other.part_percents;
+        self.scored_parts = self.scored_parts.checked_sub(other.scored_parts)?;
+        self.seconds -= other.seconds;
+        Some(())
     }
 
     /// Adds the score of an attempt.

@@ -19,7 +19,8 @@ use crate::base::ids::{TeamId, UserId};
 use crate::catalogue::{ContentFormat, LearningType};
 use crate::log::description::display_title;
 use crate::log::row::full_name;
-use crate::log::summary::counter::columns::{ContentKind, SummaryLookups, count_columns};
+use crate::log::summary::counter::columns::{ContentKind, SummaryLookups};
+use crate::log::summary::counter::remembered::Question;
 use crate::log::summary::counter::{
     CountFault, CountedActivity, CountedGroups, LimitExceeded, SummaryCounter,
 };
@@ -108,9 +109,16 @@ impl Store {
         let teams = lookups.find_all_teams().await?;
         let kinds = lookups.find_all_kinds().await?;
         let (by, zone) = (by.to_vec(), counted.filter.inner().zone());
+        let remembered = Arc::clone(&columns.counts);
         self.count_columns_and_people(counted, columns, move |selected, people| {
             let lookups = SummaryLookups { people, teams, kinds };
-            count_columns(&by, zone, selected, &lookups, MOST_GROUPS)
+            let question = Question {
+                by: &by,
+                zone,
+                selected,
+                lookups: &lookups,
+            };
+            remembered.count(question, MOST_GROUPS)
         })
         .await
     }

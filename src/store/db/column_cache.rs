@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::log::columns::LogColumns;
 use crate::log::columns::people::People;
+use crate::log::summary::counter::remembered::RememberedCounts;
 
 /// The default of [`DatabaseSettings::counting_memory_bytes`](super::database::DatabaseSettings::counting_memory_bytes).
 pub const DEFAULT_COUNTING_MEMORY_BYTES: u64 = 768 * 1024 * 1024;
@@ -35,8 +36,17 @@ pub(crate) struct CachedColumns {
     pub(crate) people: Arc<RwLock<CachedPeople>>,
     /// The memory of `people` in bytes.
     pub(crate) people_bytes: AtomicUsize,
+    /// The summaries that were counted from the columns.
+    pub(crate) counts: Arc<RememberedCounts>,
     /// When the last complete reading of changes began. The lock is held during a reading.
     pub(crate) followed_at: tokio::sync::Mutex<Option<Instant>>,
+}
+
+impl CachedColumns {
+    /// The memory in bytes of what belongs to columns of this size, and of themselves.
+    pub(crate) fn bytes_with(&self, columns: usize) -> usize {
+        columns + self.people_bytes.load(Ordering::Relaxed) + self.counts.bytes()
+    }
 }
 
 /// Columns, and up to which change they are complete.
@@ -250,6 +260,7 @@ impl Loading {
                 state: Arc::new(RwLock::new(columns)),
                 people: Arc::default(),
                 people_bytes: AtomicUsize::new(0),
+                counts: Arc::default(),
                 followed_at: tokio::sync::Mutex::default(),
             }),
             bytes,

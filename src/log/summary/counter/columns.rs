@@ -10,10 +10,9 @@
 
 use std::collections::HashMap;
 
-use chrono_tz::Tz;
-
 use super::axes::{PersonAxes, RowAxes};
 use super::best::{Distinct, Greatest};
+use super::remembered::{GroupTallies, Question};
 use super::{
     CountFault, CountedActivity, CountedGroups, LimitExceeded, PlacedScore, SummaryCounter, Tally,
     count_in_partitions, keep_largest,
@@ -61,22 +60,8 @@ impl SummaryLookups<'_> {
     }
 }
 
-/// Counts the selected rows in groups.
-pub(crate) fn count_columns(
-    by: &[Dimension],
-    zone: Tz,
-    selected: &Selected<'_>,
-    lookups: &SummaryLookups<'_>,
-    most_groups: usize,
-) -> Result<CountedGroups, LimitExceeded> {
-    match LaneCounter::new(by, zone, selected, lookups) {
-        Some(counter) => Ok(counter.count(most_groups)),
-        None => count_each_row(by, zone, selected, lookups, most_groups),
-    }
-}
-
 /// Counts lanes of persons.
-struct LaneCounter<'a> {
+pub(super) struct LaneCounter<'a> {
     by: &'a [Dimension],
     selected: &'a Selected<'a>,
     people: &'a People,
@@ -118,12 +103,13 @@ impl Counts {
 
 impl<'a> LaneCounter<'a> {
     /// `None` if there are too many groups for arrays.
-    fn new(
-        by: &'a [Dimension],
-        zone: Tz,
-        selected: &'a Selected<'a>,
-        lookups: &'a SummaryLookups<'a>,
-    ) -> Option<Self> {
+    pub(super) fn new(question: Question<'a>) -> Option<Self> {
+        let Question {
+            by,
+            zone,
+            selected,
+            lookups,
+        } = question;
         let people = lookups.people;
         let by_row = RowAxes::new(by, zone, selected, lookups)?;
         let by_person = PersonAxes::new(by, selected, lookups);
@@ -148,7 +134,7 @@ impl<'a> LaneCounter<'a> {
             slot
         });
         let slots: Vec<u32> = slots.collect();
-        let blocks = selected.columns().blocks();
+        let blocks = selected.blocks();
         let rows: usize = blocks.iter().map(Block::len).sum();
         let threads = threads_for(blocks.len());
         let most = if is_by_user { MAX_GROUPS } else { MAX_LANE_BITS };
@@ -172,9 +158,33 @@ impl<'a> LaneCounter<'a> {
         })
     }
 
-    fn count(&self, most_groups: usize) -> CountedGroups {
+    /// Counts the rows. By user, only the largest groups are in memory.
+    pub(super) fn count(&self, most_groups: usize) -> CountedGroups {
+        if !self.is_by_user {
+            return self.count_tallies().result(self.by, most_groups);
+        }
+        let counts = self.count_lanes(most_groups);
+        let total = total_of(&counts);
+        let is_truncated = counts.iter().any(|counts| counts.is_truncated);
+        let groups = counts.into_iter().flat_map(|counts| counts.finished).collect();
+        let mut counted = CountedGroups::new(self.by, groups, total.measures(), most_groups);
+        counted.truncated |= is_truncated;
+        counted
+    }
+
+    /// Counts the rows in groups that are not by user.
+    pub(super) fn count_tallies(&self) -> GroupTallies {
+        let counts = self.count_lanes(usize::MAX);
+        GroupTallies {
+            total: total_of(&counts),
+            groups: self.merge_groups(counts),
+        }
+    }
+
+    /// The counts of each thread.
+    fn count_lanes(&self, most_groups: usize) -> Vec<Counts> {
         let lanes = self.parts.len().div_ceil(self.lane);
-        let counts = run_threads(self.threads, |thread| {
+        run_threads(self.threads, |thread| {
             let mut counts = self.empty_counts();
             for lane in (thread..lanes).step_by(self.threads) {
                 self.count_lane(lane * self.lane, &mut counts);
@@ -183,21 +193,11 @@ impl<'a> LaneCounter<'a> {
                 }
             }
             counts
-        });
-        let mut total = Tally::default();
-        counts.iter().for_each(|counts| total.merge(&counts.total));
-        let is_truncated = counts.iter().any(|counts| counts.is_truncated);
-        let groups = match self.is_by_user {
-            true => counts.into_iter().flat_map(|counts| counts.finished).collect(),
-            false => self.merge_groups(counts),
-        };
-        let mut counted = CountedGroups::new(self.by, groups, total.measures(), most_groups);
-        counted.truncated |= is_truncated;
-        counted
+        })
     }
 
     /// The groups of all threads.
-    fn merge_groups(&self, counts: Vec<Counts>) -> Vec<([i64; MOST_DIMENSIONS], Measures)> {
+    fn merge_groups(&self, counts: Vec<Counts>) -> HashMap<[i64; MOST_DIMENSIONS], Tally> {
         let mut counts = counts.into_iter().map(|counts| counts.tallies);
         let mut tallies = counts.next().unwrap_or_default();
         for others in counts {
@@ -211,8 +211,7 @@ impl<'a> LaneCounter<'a> {
                 groups.entry(values).or_default().merge(tally);
             }
         }
-        let groups = groups.into_iter();
-        groups.map(|(values, tally)| (values, tally.measures())).collect()
+        groups
     }
 
     /// Moves the groups of a lane, which no other lane has, to the finished ones.
@@ -256,7 +255,7 @@ impl<'a> LaneCounter<'a> {
         let lane = begin as u32..(begin + self.lane) as u32;
         let persons: Vec<bool> = self.slots.iter().map(|slot| lane.contains(slot)).collect();
         let (mut places, mut codes) = (Vec::new(), Vec::new());
-        for (number, block) in self.selected.columns().blocks().iter().enumerate() {
+        for (number, block) in self.selected.blocks().iter().enumerate() {
             self.selected.find_places(number, &persons, &mut places);
             self.by_row.find_codes(block, &places, &mut codes);
             for (place, code) in places.iter().zip(&codes) {
@@ -278,7 +277,7 @@ impl<'a> LaneCounter<'a> {
     #[inline]
     fn count_row(&self, number: usize, place: usize, group: usize, counts: &mut Counts) {
         let columns = self.selected.columns();
-        let block = &columns.blocks()[number];
+        let block = &self.selected.blocks()[number];
         let Some(kind) = columns.kinds()[block.kind[place] as usize] else {
             return;
         };
@@ -314,7 +313,7 @@ impl<'a> LaneCounter<'a> {
             } else if is_registered {
                 let score = PlacedScore {
                     happened_at: Timestamp::from_micros(block.happened_at[place]),
-                    seq: columns.seq(number, place),
+                    seq: self.selected.seq(number, place),
                     percent,
                 };
                 counts.scores.add(attempt.code, group as u32, score);
@@ -381,17 +380,27 @@ impl<'a> LaneCounter<'a> {
     }
 }
 
+/// The sums of all lanes.
+fn total_of(counts: &[Counts]) -> Tally {
+    let mut total = Tally::default();
+    counts.iter().for_each(|counts| total.merge(&counts.total));
+    total
+}
+
 /// Counts the selected rows one by one.
-fn count_each_row(
-    by: &[Dimension],
-    zone: Tz,
-    selected: &Selected<'_>,
-    lookups: &SummaryLookups<'_>,
+pub(super) fn count_each_row(
+    question: Question<'_>,
     most_groups: usize,
 ) -> Result<CountedGroups, LimitExceeded> {
+    let Question {
+        by,
+        zone,
+        selected,
+        lookups,
+    } = question;
     count_in_partitions(by, zone, most_groups, |counter| {
         let mut places = Vec::new();
-        for number in 0..selected.columns().blocks().len() {
+        for number in 0..selected.blocks().len() {
             selected.find_places(number, selected.persons(), &mut places);
             for place in &places {
                 add_row(number, *place as usize, selected, lookups, counter)?;
@@ -409,7 +418,7 @@ fn add_row(
     counter: &mut SummaryCounter,
 ) -> Result<(), CountFault> {
     let columns = selected.columns();
-    let block = &columns.blocks()[number];
+    let block = &selected.blocks()[number];
     let Some(Kind {
         action,
         completed,
@@ -431,7 +440,7 @@ fn add_row(
     let registration = session.and_then(|session| session.registration.checked_sub(1));
     counter.add(&CountedActivity {
         happened_at: Timestamp::from_micros(block.happened_at[place]),
-        seq: columns.seq(number, place),
+        seq: selected.seq(number, place),
         person: user,
         user: Some(user),
         teams: lookups.teams_of(user),
@@ -450,7 +459,8 @@ fn add_row(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use chrono_tz::Tz;
     use proptest::prelude::*;
 
     use super::*;
@@ -459,20 +469,23 @@ mod tests {
 
     const USERS: [(i64, i64); 4] = [(100, 1_000), (101, 1_000), (102, 1_001), (105, 1_001)];
 
-    fn users() -> HashMap<i64, i64> {
+    pub(in super::super) fn users() -> HashMap<i64, i64> {
         USERS.into()
     }
 
-    fn teams() -> HashMap<i64, Vec<i64>> {
+    pub(in super::super) fn teams() -> HashMap<i64, Vec<i64>> {
         HashMap::from([(1_000, vec![1, 2]), (1_001, vec![2])])
     }
 
-    fn kinds() -> HashMap<i64, ContentKind> {
+    pub(in super::super) fn kinds() -> HashMap<i64, ContentKind> {
         let kind = |code| (LearningType::from_code(code), ContentFormat::from_code(code));
         HashMap::from([(200, kind(1)), (201, kind(2)), (202, kind(1))])
     }
 
-    fn counted<'a>(row: &ColumnRow, teams: &'a HashMap<i64, Vec<i64>>) -> CountedActivity<'a> {
+    pub(in super::super) fn counted<'a>(
+        row: &ColumnRow,
+        teams: &'a HashMap<i64, Vec<i64>>,
+    ) -> CountedActivity<'a> {
         let user = users().get(&row.person).copied();
         let kind = row.content.and_then(|content| kinds().get(&content).copied());
         let (learning_type, content_type) = kind.unwrap_or_default();
@@ -496,7 +509,7 @@ mod tests {
         }
     }
 
-    fn sorted(mut counted: CountedGroups) -> CountedGroups {
+    pub(in super::super) fn sorted(mut counted: CountedGroups) -> CountedGroups {
         counted.groups.sort_unstable_by_key(|(values, _)| *values);
         counted
     }
@@ -527,9 +540,10 @@ mod tests {
             let selection = everything();
             let selected = selection.compile(&columns);
             let lookups = SummaryLookups { people: &people, teams: teams.clone(), kinds: kinds() };
-            let in_lanes = count_columns(&by, Tz::UTC, &selected, &lookups, most_groups).unwrap();
+            let question = Question { by: &by, zone: Tz::UTC, selected: &selected, lookups: &lookups };
+            let in_lanes = LaneCounter::new(question).unwrap().count(most_groups);
             prop_assert_eq!(sorted(in_lanes), expected.clone());
-            let one_by_one = count_each_row(&by, Tz::UTC, &selected, &lookups, most_groups).unwrap();
+            let one_by_one = count_each_row(question, most_groups).unwrap();
             prop_assert_eq!(sorted(one_by_one), expected);
         }
 
@@ -582,11 +596,17 @@ mod tests {
             [Dimension::Content, Dimension::Team],
             [Dimension::User, Dimension::Team],
         ] {
-            let whole = LaneCounter::new(&by, Tz::UTC, &selected, &lookups).unwrap();
+            let question = Question {
+                by: &by,
+                zone: Tz::UTC,
+                selected: &selected,
+                lookups: &lookups,
+            };
+            let whole = LaneCounter::new(question).unwrap();
             let expected = sorted(whole.count(100));
             assert!(expected.groups.len() > 3, "{:?}", expected.groups);
             for (lane, threads) in [(1, 1), (1, 2), (2, 1), (3, 2)] {
-                let mut counter = LaneCounter::new(&by, Tz::UTC, &selected, &lookups).unwrap();
+                let mut counter = LaneCounter::new(question).unwrap();
                 (counter.lane, counter.threads) = (lane, threads);
                 assert_eq!(sorted(counter.count(100)), expected, "{lane} {threads}");
             }

@@ -11,7 +11,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
@@ -105,7 +104,7 @@ impl Store {
                 .runtime()
                 .spawn_blocking(move || apply(&mut followed, &step).map(|()| followed.columns.bytes()));
             let bytes = applying.await.map_err(|_| StoreError::Closed)??;
-            let bytes = bytes + cached.people_bytes.load(Ordering::Relaxed);
+            let bytes = cached.bytes_with(bytes);
             if !self.column_cache().reserve(org, bytes) {
                 return Err(Unusable::NoSpace);
             }

@@ -51,7 +51,10 @@ impl Store {
             known = extended.await.map_err(|_| StoreError::Closed)?;
             let bytes = known.people.bytes();
             cached.people_bytes.store(bytes, Ordering::Relaxed);
-            if !self.column_cache().reserve(org, columns.bytes() + bytes) {
+            if !self
+                .column_cache()
+                .reserve(org, cached.bytes_with(columns.bytes()))
+            {
                 self.column_cache().refuse(org, NO_SPACE_TIME);
                 return Ok(None);
             }
