@@ -288,7 +288,7 @@ fn keyed_values<K: Copy + Eq + Hash>(
 }
 
 /// The values of a facet during counting.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct FacetValues {
     values: BTreeMap<String, (String, u64)>,
     is_truncated: bool,

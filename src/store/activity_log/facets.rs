@@ -7,6 +7,8 @@
 //! cached for a minute. The key of the cache contains the people that were counted, so that a caller never receives a
 //! result with a different reach.
 
+mod attributes;
+
 use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +20,7 @@ use crate::access::Scoped;
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
 use crate::base::{Fingerprint, distinct_folded};
-use crate::log::facets::{CountedActivity, FacetCounter, FacetValues, Facets};
+use crate::log::facets::{CountedActivity, FacetCounter, FacetValues, Facets, MAX_VALUES};
 use crate::log::row::full_name;
 use crate::log::{Action, ContentKey, Filter, PersonKey, VerbKey, description};
 use crate::record::Origin;
@@ -30,6 +32,8 @@ use crate::store::activity_log::counting::Counted;
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
+
+use attributes::AttributeCache;
 
 /// The time for which a result is cached, in microseconds.
 const CACHED_MICROS: i64 = 60_000_000;
@@ -105,7 +109,11 @@ impl Store {
         };
         let scan = async { Ok((self.scan_facets(filter, now).await?, self.clone())) };
         let (counter, store) = self.count_first(filter.org(), filter, by_columns, scan).await?;
-        let facets = Arc::new(store.named_facets(filter.org(), &counter, now, language).await?);
+        let facets = Arc::new(
+            store
+                .named_facets(cache, filter.org(), &counter, now, language)
+                .await?,
+        );
         if counter.rows > MAX_UNCACHED_ROWS {
             cache.insert(fingerprint, Arc::clone(&facets));
         }
@@ -156,6 +164,7 @@ impl Store {
     /// Loads the names of all counted keys.
     async fn named_facets(
         &self,
+        cache: &FacetCache,
         org: &OrgId,
         counter: &FacetCounter,
         now: Timestamp,
@@ -164,7 +173,7 @@ impl Store {
         let verbs = self.verb_values(org, counter, language).await?;
         let contents = self.content_values(org, counter, language).await?;
         let people = match self.organisation_key(org).await? {
-            Some(key) => self.people_values(key, counter).await?,
+            Some(key) => self.people_values(cache, key, counter).await?,
             None => PeopleValues::default(),
         };
         let mut facets = vec![
@@ -255,45 +264,60 @@ impl Store {
         Ok(values)
     }
 
-    async fn people_values(&self, org: i64, counter: &FacetCounter) -> Result<PeopleValues, StoreError> {
+    async fn people_values(
+        &self,
+        cache: &FacetCache,
+        org: i64,
+        counter: &FacetCounter,
+    ) -> Result<PeopleValues, StoreError> {
         let rows_by_user = match &counter.users {
             Some(users) => users.clone(),
             None => self.count_rows_by_user(org, counter).await?,
         };
         let mut users: Vec<i64> = rows_by_user.keys().copied().collect();
         users.sort_unstable();
-        let mut values = PeopleValues::default();
-        let (mut teams, mut groups) = (HashMap::new(), HashMap::new());
+        let attributes = self.attributes_of(&cache.attributes, org, users).await?;
+        let counted = attributes.count(&rows_by_user);
+        let users = self.user_values(org, &rows_by_user).await?;
+        Ok(PeopleValues {
+            users,
+            teams: self.named_values(org, SELECT_TEAM_NAMES, &counted.teams).await?,
+            groups: self
+                .named_values(org, SELECT_GROUP_NAMES, &counted.groups)
+                .await?,
+            fields: counted.fields,
+        })
+    }
+
+    /// The names of the users with the most rows: of those that a facet shows, and of at least one more if there is one.
+    async fn user_values(
+        &self,
+        org: i64,
+        rows_by_user: &HashMap<i64, u64>,
+    ) -> Result<FacetValues, StoreError> {
+        let mut counts: Vec<u64> = rows_by_user.values().copied().collect();
+        let least = match counts.len() > MAX_VALUES {
+            true => {
+                *counts
+                    .select_nth_unstable_by(MAX_VALUES, |one, other| other.cmp(one))
+                    .1
+            }
+            false => 0,
+        };
+        let shown = rows_by_user.iter().filter(|(_, rows)| **rows >= least);
+        let users: Vec<i64> = shown.map(|(user, _)| *user).collect();
+        let mut values = FacetValues::default();
         for users in users.chunks(KEYS_PER_QUERY) {
-            let count = |user: i64| rows_by_user.get(&user).copied().unwrap_or(0);
-            let select = |text: &str| Sql::new(text).with(org).with(users.to_vec());
             let columns = UserNameRow::COLUMNS;
-            let names = format!("SELECT {columns} FROM users u WHERE u.org = $1 AND u.key IN LIST($2)");
-            let names: Vec<UserNameRow> = self.long_db().fetch_rows(select(&names)).await?;
+            let select = format!("SELECT {columns} FROM users u WHERE u.org = $1 AND u.key IN LIST($2)");
+            let select = Sql::new(&select).with(org).with(users.to_vec());
+            let names: Vec<UserNameRow> = self.long_db().fetch_rows(select).await?;
             for user in names {
                 let name = full_name(user.first_name.as_deref(), user.last_name.as_deref());
                 let label = name.as_deref().unwrap_or(&user.id);
-                values.users.add(&user.id, label, count(user.key));
-            }
-            let memberships: Vec<(i64, i64)> =
-                self.long_db().fetch_rows(select(SELECT_TEAMS_OF_USERS)).await?;
-            for (user, team) in memberships {
-                *teams.entry(team).or_default() += count(user);
-            }
-            let memberships: Vec<(i64, i64)> =
-                self.long_db().fetch_rows(select(SELECT_GROUPS_OF_USERS)).await?;
-            for (user, group) in memberships {
-                *groups.entry(group).or_default() += count(user);
-            }
-            let fields: Vec<(i64, String, String)> =
-                self.long_db().fetch_rows(select(SELECT_FIELDS_OF_USERS)).await?;
-            for (user, field, value) in fields {
-                let field = values.fields.entry(field).or_default();
-                field.add(&value, &value, count(user));
+                values.add(&user.id, label, rows_by_user.get(&user.key).copied().unwrap_or(0));
             }
         }
-        values.teams = self.named_values(org, SELECT_TEAM_NAMES, &teams).await?;
-        values.groups = self.named_values(org, SELECT_GROUP_NAMES, &groups).await?;
         Ok(values)
     }
 
@@ -348,12 +372,6 @@ columns! {
 
 const SELECT_USERS_OF_PERSONS: &str =
     "SELECT key, user_key FROM persons WHERE org = $1 AND key IN LIST($2) AND user_key IS NOT NULL";
-const SELECT_TEAMS_OF_USERS: &str =
-    "SELECT user_key, team FROM memberships WHERE org = $1 AND user_key IN LIST($2)";
-const SELECT_GROUPS_OF_USERS: &str =
-    "SELECT user_key, group_key FROM group_members WHERE org = $1 AND user_key IN LIST($2)";
-const SELECT_FIELDS_OF_USERS: &str =
-    "SELECT user_key, field, value FROM user_fields WHERE org = $1 AND user_key IN LIST($2)";
 const SELECT_TEAM_NAMES: &str = "SELECT key, id, name FROM teams WHERE org = $1 AND key IN LIST($2)";
 const SELECT_GROUP_NAMES: &str = "SELECT key, id, name FROM groups WHERE org = $1 AND key IN LIST($2)";
 
@@ -396,12 +414,15 @@ fn fingerprint(filter: &Scoped<&Filter>, version: Option<i64>, language: Languag
 
 /// A cache of expensive results.
 #[derive(Default)]
-pub struct FacetCache(Mutex<HashMap<Fingerprint, Arc<Facets>>>);
+pub struct FacetCache {
+    results: Mutex<HashMap<Fingerprint, Arc<Facets>>>,
+    attributes: AttributeCache,
+}
 
 impl FacetCache {
     /// The result with this key, if it is less than a minute old.
     fn find(&self, fingerprint: Fingerprint, now: Timestamp) -> Option<Arc<Facets>> {
-        let results = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
         let facets = results.get(&fingerprint)?;
         // If the clock was set back, the result is not used. Otherwise it would be used for more than a minute.
         let age = now.micros().saturating_sub(facets.as_of.micros());
@@ -409,7 +430,7 @@ impl FacetCache {
     }
 
     fn insert(&self, fingerprint: Fingerprint, facets: Arc<Facets>) {
-        let mut results = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
         if results.len() >= MAX_CACHED_RESULTS {
             results.clear();
         }
@@ -531,6 +552,6 @@ mod tests {
                 facets(1_000),
             );
         }
-        assert!(cache.0.lock().expect("unpoisoned").len() <= MAX_CACHED_RESULTS);
+        assert!(cache.results.lock().expect("unpoisoned").len() <= MAX_CACHED_RESULTS);
     }
 }
