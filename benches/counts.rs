@@ -1,10 +1,16 @@
 //! Totals, summaries and facets, as dashboards ask for them.
 
+use std::time::Duration;
+
+use rollbook::base::clock::Clock;
+
+use super::data::{self, events};
+use super::load::end_of_data;
 use super::pages::{PageSql, below, sql::micros, sql::month_before};
 use super::plain::Dialect;
 use super::report::Unit;
 use super::subject::{Connection, Subject};
-use super::{Bench, Site, data, measure, measure_each};
+use super::{Bench, Site, measure, measure_each};
 
 const PART: &str = "counts";
 
@@ -16,9 +22,36 @@ struct Count {
     select: String,
     group_by: String,
     filter: Option<String>,
-    /// Whether the answer is kept for a while.
-    is_kept: bool,
+    repeated: Repeated,
 }
+
+/// How a count is asked again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeated {
+    /// It is always counted in the same way.
+    Alike,
+    /// The server remembers it, so the first answer is a line of its own. Before each further one, a record is written.
+    AfterARecord,
+    /// The answer is kept for a minute, so the first one is a line of its own. Each further one is in another time zone, of
+    /// which no answer is kept.
+    InAnotherZone,
+}
+
+/// The time zones of [`Repeated::InAnotherZone`].
+const ZONES: [&str; 12] = [
+    "Europe/Berlin",
+    "Europe/Paris",
+    "Europe/Madrid",
+    "Europe/Rome",
+    "Europe/Vienna",
+    "Europe/Prague",
+    "Europe/Oslo",
+    "Europe/Athens",
+    "Europe/Dublin",
+    "Europe/Lisbon",
+    "Europe/Warsaw",
+    "Europe/Zurich",
+];
 
 /// The measures of a summary that SQL gives without windows. Rollbook's scores and times are those of attempts and sessions,
 /// which takes more.
@@ -54,7 +87,7 @@ fn counts(dialect: Dialect) -> Vec<Count> {
             select: "count(*)".to_owned(),
             group_by: String::new(),
             filter: None,
-            is_kept: false,
+            repeated: Repeated::Alike,
         },
         Count {
             name: "total of one action and month",
@@ -64,7 +97,7 @@ fn counts(dialect: Dialect) -> Vec<Count> {
             select: "count(*)".to_owned(),
             group_by: String::new(),
             filter: Some(format!("a.action = 5 AND {within}")),
-            is_kept: false,
+            repeated: Repeated::Alike,
         },
     ];
     for (name, by, group) in [
@@ -78,16 +111,16 @@ fn counts(dialect: Dialect) -> Vec<Count> {
             select: format!("{group}, {}", measures(dialect)),
             group_by: format!(" GROUP BY {group}"),
             filter: None,
-            is_kept: false,
+            repeated: Repeated::AfterARecord,
         });
     }
     counts.push(Count {
         name: "facets (SQL: contents only)",
-        path: "/v1/facets".to_owned(),
+        path: "/v1/facets?tz=UTC".to_owned(),
         select: "a.content, count(*)".to_owned(),
         group_by: " GROUP BY a.content".to_owned(),
         filter: None,
-        is_kept: true,
+        repeated: Repeated::InAnotherZone,
     });
     counts
 }
@@ -131,35 +164,63 @@ pub fn run(bench: &mut Bench, site: &mut Site<'_>) {
                 true => subject.connect_as(&manager, "manager"),
                 false => subject.connect(),
             };
-            let get = |connection: &mut Connection| {
-                connection.get(&count.path, &mut std::io::sink());
+            let get = |connection: &mut Connection, path: &str| {
+                connection.get(path, &mut std::io::sink());
             };
-            let line = (dialect, PART, name.as_str(), Unit::Time);
-            // Facets of many rows are kept for a minute, so only the first answer is counted.
-            if count.is_kept {
+            if count.repeated != Repeated::Alike {
+                let first = format!("{name}, first time");
                 bench.compare_once(
                     site.rows,
-                    line,
+                    (dialect, PART, first.as_str(), Unit::Time),
                     || {
                         let mut connection = connect();
-                        measure(|| get(&mut connection))
+                        measure(|| get(&mut connection, &count.path))
                     },
                     || measure(|| _ = plain.read(&sql)),
                 );
-            } else {
-                bench.compare(
-                    site.rows,
-                    line,
-                    None,
-                    |_| {
-                        let mut connection = connect();
-                        measure_each(|| get(&mut connection))
-                    },
-                    |_| measure_each(|| _ = plain.read(&sql)),
-                );
             }
+            let (mut bodies, mut zones) = (one_record_each(), ZONES.iter());
+            bench.compare(
+                site.rows,
+                (dialect, PART, name.as_str(), Unit::Time),
+                None,
+                |_| {
+                    let mut connection = connect();
+                    match count.repeated {
+                        Repeated::Alike => measure_each(|| get(&mut connection, &count.path)),
+                        Repeated::AfterARecord => {
+                            let mut writer = subject.connect();
+                            let times = bodies.by_ref().take(20).map(|body| {
+                                writer.send("POST", "/xapi/statements", &body, &mut std::io::sink());
+                                measure(|| get(&mut connection, &count.path))
+                            });
+                            mean(times)
+                        }
+                        Repeated::InAnotherZone => {
+                            let times = zones.by_ref().take(4).map(|zone| {
+                                let path = count.path.replace("UTC", zone);
+                                measure(|| get(&mut connection, &path))
+                            });
+                            mean(times)
+                        }
+                    }
+                },
+                |_| measure_each(|| _ = plain.read(&sql)),
+            );
         }
     }
+}
+
+/// The mean of at least one duration.
+fn mean(times: impl Iterator<Item = Duration>) -> Duration {
+    let times: Vec<Duration> = times.collect();
+    times.iter().sum::<Duration>() / times.len() as u32
+}
+
+/// Requests with a record each. A loaded database is measured several times, so they are others each time.
+fn one_record_each() -> impl Iterator<Item = Vec<u8>> {
+    let seed = Clock::system().now().micros() as u64;
+    events::batches(seed, 100, 1, end_of_data()).into_iter()
 }
 
 /// Counts until the columns of the organisation are in memory, as a dashboard does it.

@@ -4,6 +4,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -25,6 +26,8 @@ use super::data;
 /// The secret of people's tokens.
 pub const SECRET: &str = "a secret for benchmarks alone, of more than 32 bytes";
 
+/// How often a request is sent while the database is not available.
+const MOST_TRIES: u32 = 60;
 /// Enough for ten million records, of which most have a registration.
 const COUNTING_MEMORY_BYTES: u64 = 2 << 30;
 
@@ -167,7 +170,19 @@ impl Connection {
         self.send("GET", path, &[], sink)
     }
 
+    /// Sends a request and writes the body of the answer. Returns its size. If the database is not available for a moment, for
+    /// example while it writes a bulk load to the disk, the request is repeated; its time counts.
     pub fn send(&mut self, method: &str, path: &str, body: &[u8], sink: &mut impl Write) -> usize {
+        for _ in 0..MOST_TRIES {
+            if let Some(size) = self.send_once(method, path, body, sink) {
+                return size;
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        panic!("{method} {path}: the database is not available");
+    }
+
+    fn send_once(&mut self, method: &str, path: &str, body: &[u8], sink: &mut impl Write) -> Option<usize> {
         let mut request = format!(
             "{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: {}\r\nContent-Type: application/json\r\n\
              X-Experience-API-Version: 1.0.3\r\nContent-Length: {}\r\n\r\n",
@@ -196,12 +211,15 @@ impl Connection {
             let mut problem = String::new();
             let end = length.unwrap_or(0) as u64;
             let _ = self.stream.by_ref().take(end).read_to_string(&mut problem); // the text is only for the message
+            if status.contains(" 503") {
+                return None;
+            }
             panic!("{method} {path}: {status}\n{problem}");
         }
-        match length {
+        Some(match length {
             Some(length) => self.copy(length, sink),
             None => self.chunks(sink),
-        }
+        })
     }
 
     fn chunks(&mut self, sink: &mut impl Write) -> usize {

@@ -12,6 +12,7 @@ pub(crate) mod block;
 pub(crate) mod dictionary;
 pub(crate) mod former;
 pub(crate) mod people;
+pub(crate) mod remembered;
 pub(crate) mod selection;
 #[cfg(test)]
 mod speed;

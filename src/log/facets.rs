@@ -3,7 +3,7 @@
 //! [`FacetCounter`] counts rows by the keys of the store. The store then finds labels for the keys, and [`FacetValues`]
 //! orders the values of each facet.
 
-mod columns;
+pub(crate) mod columns;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};

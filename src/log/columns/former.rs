@@ -64,7 +64,7 @@ pub(crate) struct Changes {
     persons: Vec<bool>,
 }
 
-/// The rows of some persons at the moment of a remembered count, and at present.
+/// Some rows as they were at the moment of a remembered count, and as they are now.
 #[derive(Debug)]
 pub(crate) struct RowsThenAndNow {
     pub(crate) then: Vec<Block>,
@@ -144,18 +144,28 @@ impl Changes {
         if found_rows > BLOCK_ROWS.max(columns.row_numbers() as usize / 4) {
             return None;
         }
+        Some(self.then_and_now(columns, found.into_iter().flatten()))
+    }
+
+    /// The rows that are new, were changed or were removed.
+    pub(crate) fn changed_rows(&self, columns: &LogColumns) -> RowsThenAndNow {
+        let new = self.since.rows as u32..columns.row_numbers() as u32;
+        self.then_and_now(columns, self.former.keys().copied().chain(new))
+    }
+
+    fn then_and_now(&self, columns: &LogColumns, numbers: impl Iterator<Item = u32>) -> RowsThenAndNow {
         let mut rows = RowsThenAndNow {
             then: Vec::new(),
             now: Vec::new(),
         };
-        for number in found.into_iter().flatten() {
+        for number in numbers {
             let row = columns.row(number as usize);
             push(&mut rows.now, row);
             if u64::from(number) < self.since.rows {
                 push(&mut rows.then, self.former.get(&number).copied().unwrap_or(row));
             }
         }
-        Some(rows)
+        rows
     }
 }
 

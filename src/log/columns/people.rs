@@ -48,6 +48,14 @@ impl People {
         self.users.len() >= columns.persons().len() && self.sessions.len() >= columns.sessions().len()
     }
 
+    /// Whether the known persons of the columns have these users.
+    pub(crate) fn are_those_of(&self, columns: &LogColumns, users: &HashMap<i64, i64>) -> bool {
+        let known = columns.persons().iter().zip(&self.users);
+        known
+            .into_iter()
+            .all(|(person, user)| self.key(*user) == users.get(person).copied().unwrap_or(*person))
+    }
+
     /// Adds the persons and sessions that are new in the columns. `users` has the users of the new persons that have one.
     pub(crate) fn extend(&mut self, columns: &LogColumns, users: &HashMap<i64, i64>) {
         let mut has_joined = false;

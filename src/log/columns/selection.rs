@@ -323,13 +323,17 @@ impl Selected<'_> {
             return;
         }
         let block = &self.blocks()[number];
-        let Window { from, to } = self.window;
-        let is_outside = from.is_some_and(|from| block.latest < from.micros())
-            || to.is_some_and(|to| block.earliest >= to.micros());
-        if is_outside {
+        if self.is_outside(block) {
             return;
         }
         self.find_kinds_and_persons(block, persons, places);
+        self.retain_selected(number, places);
+    }
+
+    /// Keeps the places of the rows that are selected, of those of which kind and person are.
+    fn retain_selected(&self, number: usize, places: &mut Vec<u32>) {
+        let block = &self.blocks()[number];
+        let Window { from, to } = self.window;
         if let Some(contents) = &self.contents {
             places.retain(|place| contents[block.content[*place as usize] as usize]);
         }
@@ -351,6 +355,26 @@ impl Selected<'_> {
         for expired in &self.expired {
             retain_by_expiry(block, *expired, self.now, places);
         }
+    }
+
+    /// Whether no row of the block is in the window.
+    fn is_outside(&self, block: &Block) -> bool {
+        let Window { from, to } = self.window;
+        from.is_some_and(|from| block.latest < from.micros())
+            || to.is_some_and(|to| block.earliest >= to.micros())
+    }
+
+    /// The number of selected rows of a block that expire before a time in microseconds.
+    pub(crate) fn count_expired(&self, number: usize, before: i64) -> u64 {
+        let block = &self.blocks()[number];
+        let is_selected = |place: &u32| {
+            let place = *place as usize;
+            self.kinds[block.kind[place] as usize] && self.persons[block.person[place] as usize]
+        };
+        let expired = block.expiries.iter().filter(|(_, at)| *at < before);
+        let mut places: Vec<u32> = expired.map(|(place, _)| *place).filter(is_selected).collect();
+        self.retain_selected(number, &mut places);
+        places.len() as u64
     }
 
     /// Adds the places of the rows of which kind and person are selected.

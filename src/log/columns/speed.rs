@@ -14,9 +14,10 @@ use super::{ColumnRow, LogColumns};
 use crate::base::clock::Timestamp;
 use crate::log::action::Action;
 use crate::log::facets::FacetCounter;
+use crate::log::facets::columns::RememberedFacets;
 use crate::log::filter::Filter;
 use crate::log::summary::counter::columns::SummaryLookups;
-use crate::log::summary::counter::remembered::{Question, RememberedCounts};
+use crate::log::summary::counter::remembered::{Question, RememberedSummaries};
 use crate::log::summary::{Dimension, MOST_GROUPS};
 use crate::record::Origin;
 
@@ -128,7 +129,13 @@ fn time_of_counting_ten_million_rows_is_printed() {
         };
         measure("count", &|| selection.compile(&columns).count());
         measure("facets", &|| {
-            FacetCounter::from_columns(&selection.compile(&columns), &people, Timestamp::from_micros(0)).rows
+            FacetCounter::from_columns(
+                &RememberedFacets::default(),
+                &selection.compile(&columns),
+                &people,
+                Timestamp::from_micros(0),
+            )
+            .rows
         });
         for by in [
             vec![Dimension::Action],
@@ -155,7 +162,7 @@ fn time_of_counting_ten_million_rows_is_printed() {
                     selected: &selected,
                     lookups: &lookups,
                 };
-                let counted = RememberedCounts::default().count(question, MOST_GROUPS);
+                let counted = RememberedSummaries::default().count(question, MOST_GROUPS);
                 counted.map_or(0, |counted| counted.groups.len() as u64)
             });
         }

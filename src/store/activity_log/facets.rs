@@ -29,6 +29,7 @@ use crate::texts::Language;
 use crate::log::columns::people::People;
 use crate::log::columns::selection::Selected;
 use crate::store::activity_log::counting::Counted;
+use crate::store::db::column_cache::CachedColumns;
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
@@ -97,9 +98,10 @@ impl Store {
         if let Some(facets) = cache.find(fingerprint, self.clock().now()) {
             return Ok(facets);
         }
-        let by_columns = async |columns| {
+        let by_columns = async |columns: Arc<CachedColumns>| {
+            let remembered = Arc::clone(&columns.facets);
             let count = move |selected: &Selected<'_>, people: &People| {
-                FacetCounter::from_columns(selected, people, now)
+                FacetCounter::from_columns(&remembered, selected, people, now)
             };
             let counter = self
                 .count_columns_and_people(Counted { filter, now }, columns, count)

@@ -109,7 +109,7 @@ impl Store {
         let teams = lookups.find_all_teams().await?;
         let kinds = lookups.find_all_kinds().await?;
         let (by, zone) = (by.to_vec(), counted.filter.inner().zone());
-        let remembered = Arc::clone(&columns.counts);
+        let remembered = Arc::clone(&columns.summaries);
         self.count_columns_and_people(counted, columns, move |selected, people| {
             let lookups = SummaryLookups { people, teams, kinds };
             let question = Question {

@@ -15,7 +15,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::log::columns::LogColumns;
 use crate::log::columns::people::People;
-use crate::log::summary::counter::remembered::RememberedCounts;
+use crate::log::facets::columns::RememberedFacets;
+use crate::log::summary::counter::remembered::RememberedSummaries;
 
 /// The default of [`DatabaseSettings::counting_memory_bytes`](super::database::DatabaseSettings::counting_memory_bytes).
 pub const DEFAULT_COUNTING_MEMORY_BYTES: u64 = 768 * 1024 * 1024;
@@ -37,7 +38,9 @@ pub(crate) struct CachedColumns {
     /// The memory of `people` in bytes.
     pub(crate) people_bytes: AtomicUsize,
     /// The summaries that were counted from the columns.
-    pub(crate) counts: Arc<RememberedCounts>,
+    pub(crate) summaries: Arc<RememberedSummaries>,
+    /// The facets that were counted from the columns.
+    pub(crate) facets: Arc<RememberedFacets>,
     /// When the last complete reading of changes began. The lock is held during a reading.
     pub(crate) followed_at: tokio::sync::Mutex<Option<Instant>>,
 }
@@ -45,7 +48,7 @@ pub(crate) struct CachedColumns {
 impl CachedColumns {
     /// The memory in bytes of what belongs to columns of this size, and of themselves.
     pub(crate) fn bytes_with(&self, columns: usize) -> usize {
-        columns + self.people_bytes.load(Ordering::Relaxed) + self.counts.bytes()
+        columns + self.people_bytes.load(Ordering::Relaxed) + self.summaries.bytes() + self.facets.bytes()
     }
 }
 
@@ -260,7 +263,8 @@ impl Loading {
                 state: Arc::new(RwLock::new(columns)),
                 people: Arc::default(),
                 people_bytes: AtomicUsize::new(0),
-                counts: Arc::default(),
+                summaries: Arc::default(),
+                facets: Arc::default(),
                 followed_at: tokio::sync::Mutex::default(),
             }),
             bytes,

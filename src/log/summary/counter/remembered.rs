@@ -4,44 +4,24 @@
 //! brought up to date by the rows of the users with changed rows: what they contributed at its moment is subtracted, and
 //! what they contribute now is added. The result is that of counting everything.
 //!
-//! A count is remembered by a digest of all that it depends on besides the rows: which persons, contents and kinds are
-//! selected, the users of the persons, their teams, and the types of the contents. The digest covers the codes that the
-//! columns had at its moment. Later codes belong to later rows.
+//! What a count depends on besides the rows, such as the users of the persons, their teams, and the types of the contents,
+//! is part of its digest ([`RememberedCounts`]).
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono_tz::Tz;
 
 use super::columns::{LaneCounter, SummaryLookups, count_each_row};
 use super::{CountedGroups, LimitExceeded, Tally};
 use crate::base::fingerprint::Fingerprint;
-use crate::log::columns::former::{Changes, Moment};
+use crate::log::columns::former::Changes;
+use crate::log::columns::remembered::{Count, Remembered, RememberedCounts};
 use crate::log::columns::selection::{Selected, Sizes};
 use crate::log::summary::{Dimension, MOST_DIMENSIONS};
 
-/// The most counts of an organisation that are remembered. The one that was used the longest time ago is forgotten first.
-const MOST_COUNTS: usize = 32;
-/// A count with more groups is not remembered.
-const MOST_GROUPS: usize = 10_000;
-/// The most groups of all counts of an organisation together: about 20 MB.
-const MOST_GROUPS_IN_ALL: usize = 100_000;
-
-/// The counts of an organisation, the last used ones at the end.
-#[derive(Debug, Default)]
-pub(crate) struct RememberedCounts(Mutex<Vec<Remembered>>);
-
-/// A count at a moment.
-#[derive(Debug, Clone)]
-struct Remembered {
-    key: Key,
-    moment: Moment,
-    groups: GroupTallies,
-}
-
 /// The sums of groups, by the values of their dimensions.
 #[derive(Debug, Clone, Default)]
-pub(super) struct GroupTallies {
+pub(crate) struct GroupTallies {
     pub(super) groups: HashMap<[i64; MOST_DIMENSIONS], Tally>,
     pub(super) total: Tally,
 }
@@ -73,18 +53,12 @@ impl GroupTallies {
         let groups = groups.map(|(values, tally)| (*values, tally.measures()));
         CountedGroups::new(by, groups.collect(), self.total.measures(), most_groups)
     }
+}
 
+impl Count for GroupTallies {
     fn bytes(&self) -> usize {
         self.groups.capacity() * size_of::<([i64; MOST_DIMENSIONS], Tally)>()
     }
-}
-
-/// What a count depends on besides the rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Key {
-    /// The codes that are part of the digest.
-    sizes: Sizes,
-    digest: Fingerprint,
 }
 
 /// The question of a summary.
@@ -96,7 +70,10 @@ pub(crate) struct Question<'a> {
     pub(crate) lookups: &'a SummaryLookups<'a>,
 }
 
-impl RememberedCounts {
+/// The summaries of an organisation.
+pub(crate) type RememberedSummaries = RememberedCounts<GroupTallies>;
+
+impl RememberedSummaries {
     /// Counts the selected rows in groups, from a remembered count if there is one.
     pub(crate) fn count(
         &self,
@@ -106,105 +83,47 @@ impl RememberedCounts {
         let Question { by, selected, .. } = question;
         // By user there is a group for each, and no group is a sum.
         let can_be_remembered = !selected.depends_on_time() && !by.contains(&Dimension::User);
-        if can_be_remembered && let Some(known) = self.find(question) {
-            match known.update(question) {
-                Some(updated) => return Ok(self.insert(updated, question, most_groups)),
-                None => tracing::trace!("a remembered count is too old"),
-            }
-        }
-        let Some(counter) = LaneCounter::new(question) else {
-            return count_each_row(question, most_groups);
+        let known = can_be_remembered.then(|| self.find(|sizes| question.digest(sizes)));
+        let counted = match known.flatten().and_then(|known| question.update(known)) {
+            Some(updated) => updated,
+            None => match LaneCounter::new(question) {
+                Some(counter) if can_be_remembered => counter.count_tallies(),
+                Some(counter) => return Ok(counter.count(most_groups)),
+                None => return count_each_row(question, most_groups),
+            },
         };
-        if !can_be_remembered {
-            return Ok(counter.count(most_groups));
-        }
-        let counted = Remembered {
-            key: question.key(Sizes::of(selected.columns())),
-            moment: selected.columns().moment(),
-            groups: counter.count_tallies(),
-        };
-        Ok(self.insert(counted, question, most_groups))
-    }
-
-    fn counts(&self) -> MutexGuard<'_, Vec<Remembered>> {
-        // No code panics while it holds the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The remembered count of a question.
-    fn find(&self, question: Question<'_>) -> Option<Remembered> {
-        let sizes: Vec<Sizes> = self.counts().iter().map(|known| known.key.sizes).collect();
-        // Digests are made without the lock; most counts have the same sizes.
-        let mut keys: Vec<Key> = Vec::new();
-        for sizes in sizes {
-            if keys.iter().all(|key| key.sizes != sizes) {
-                keys.push(question.key(sizes));
-            }
-        }
-        let mut counts = self.counts();
-        let place = counts.iter().rposition(|known| keys.contains(&known.key))?;
-        let known = counts.remove(place);
-        counts.push(known.clone());
-        Some(known)
-    }
-
-    /// Remembers a count, and returns its result.
-    fn insert(&self, counted: Remembered, question: Question<'_>, most_groups: usize) -> CountedGroups {
-        let result = counted.groups.result(question.by, most_groups);
-        if question.selected.is_cancelled() || counted.groups.groups.len() > MOST_GROUPS {
-            return result;
-        }
-        let mut counts = self.counts();
-        counts.retain(|known| known.key != counted.key);
-        counts.push(counted);
-        let size = |counts: &[Remembered]| {
-            counts
-                .iter()
-                .map(|known| known.groups.groups.len())
-                .sum::<usize>()
-        };
-        while counts.len() > MOST_COUNTS || size(&counts) > MOST_GROUPS_IN_ALL {
-            counts.remove(0);
-        }
-        result
-    }
-
-    /// The memory in bytes.
-    pub(crate) fn bytes(&self) -> usize {
-        self.counts().iter().map(|known| known.groups.bytes()).sum()
+        let result = counted.result(by, most_groups);
+        let counted = Remembered::new(selected, |sizes| question.digest(sizes), counted);
+        self.insert(selected, counted);
+        Ok(result)
     }
 }
 
-impl Remembered {
-    /// The count of the present rows. `None` if counting everything is better.
-    fn update(mut self, question: Question<'_>) -> Option<Self> {
-        let selected = question.selected;
+impl Question<'_> {
+    /// The count of the present rows by a remembered one. `None` if counting everything is better.
+    fn update(&self, known: Remembered<GroupTallies>) -> Option<GroupTallies> {
+        let selected = self.selected;
         let columns = selected.columns();
-        let changes = columns.changes_since(self.moment)?;
+        let changes = columns.changes_since(known.moment)?;
+        let mut groups = known.count;
         if changes.is_empty(columns) {
-            return Some(self);
+            return Some(groups);
         }
-        let persons = question.persons_of_users(&changes);
+        let persons = self.persons_of_users(&changes);
         let rows = changes.rows_of(columns, &persons)?;
         let count = |blocks| {
             let selected = selected.of_rows(blocks, &persons);
             let question = Question {
                 selected: &selected,
-                ..question
+                ..*self
             };
             LaneCounter::new(question).map(|counter| counter.count_tallies())
         };
-        self.groups.subtract(&count(&rows.then)?)?;
-        self.groups.add(&count(&rows.now)?);
-        Some(Self {
-            key: question.key(Sizes::of(columns)),
-            moment: columns.moment(),
-            groups: self.groups,
-        })
+        groups.subtract(&count(&rows.then)?)?;
+        groups.add(&count(&rows.now)?);
+        Some(groups)
     }
-}
 
-impl Question<'_> {
     /// For each person, whether a row of its user has changed.
     fn persons_of_users(&self, changes: &Changes) -> Vec<bool> {
         let users = self.lookups.people.users();
@@ -220,7 +139,8 @@ impl Question<'_> {
         users.iter().map(|user| changed[*user as usize]).collect()
     }
 
-    fn key(&self, sizes: Sizes) -> Key {
+    /// The digest of the question with the codes below these sizes.
+    fn digest(&self, sizes: Sizes) -> Fingerprint {
         let Self {
             by,
             zone,
@@ -256,10 +176,7 @@ impl Question<'_> {
                 write(format.map_or(-1, |format| i64::from(format.code())), &mut bytes);
             }
         }
-        Key {
-            sizes,
-            digest: Fingerprint::from_bytes(&bytes),
-        }
+        Fingerprint::from_bytes(&bytes)
     }
 }
 
@@ -303,7 +220,7 @@ mod tests {
                 ..everything()
             };
             let teams = teams();
-            let remembered = RememberedCounts::default();
+            let remembered = RememberedSummaries::default();
             let (mut columns, mut rows) = (LogColumns::new(), BTreeMap::new());
             let mut people = People::default();
             for (number, piece) in pieces.into_iter().enumerate() {
@@ -326,10 +243,10 @@ mod tests {
                 let selected = selection.compile(&columns);
                 let lookups = SummaryLookups { people: &people, teams: teams.clone(), kinds: kinds() };
                 let question = Question { by: &by, zone: Tz::UTC, selected: &selected, lookups: &lookups };
-                let known = remembered.find(question);
+                let known = remembered.find(|sizes| question.digest(sizes));
                 prop_assert_eq!(known.is_some(), number > 0);
                 if let Some(known) = known {
-                    prop_assert!(known.update(question).is_some());
+                    prop_assert!(question.update(known).is_some());
                 }
                 let mut counter = SummaryCounter::new(&by, Tz::UTC);
                 let is_selected = |row: &&ColumnRow| {
@@ -373,7 +290,7 @@ mod tests {
             &columns,
             &HashMap::from([(100, 1_000), (101, 1_001), (102, 1_001)]),
         );
-        let remembered = RememberedCounts::default();
+        let remembered = RememberedSummaries::default();
         let is_known = |by: &[Dimension], zone, selection: &RowSelection, lookups: &SummaryLookups<'_>| {
             let selected = selection.compile(&columns);
             let question = Question {
@@ -382,7 +299,7 @@ mod tests {
                 selected: &selected,
                 lookups,
             };
-            let is_known = remembered.find(question).is_some();
+            let is_known = remembered.find(|sizes| question.digest(sizes)).is_some();
             remembered.count(question, 100).unwrap();
             is_known
         };
@@ -425,34 +342,6 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_remembered_counts_is_bounded() {
-        let columns = some_columns();
-        let people = people_of(&columns, &users());
-        let lookups = SummaryLookups {
-            people: &people,
-            teams: teams(),
-            kinds: kinds(),
-        };
-        let remembered = RememberedCounts::default();
-        for seq in 0..2 * MOST_COUNTS as i64 {
-            let selection = RowSelection {
-                seqs: (i64::MIN, seq),
-                ..everything()
-            };
-            let selected = selection.compile(&columns);
-            let question = Question {
-                by: &[Dimension::Content],
-                zone: Tz::UTC,
-                selected: &selected,
-                lookups: &lookups,
-            };
-            remembered.count(question, 100).unwrap();
-        }
-        assert_eq!(remembered.counts().len(), MOST_COUNTS);
-        assert!(remembered.bytes() > 0);
-    }
-
-    #[test]
     fn count_that_nobody_waits_for_is_not_remembered() {
         let columns = some_columns();
         let people = people_of(&columns, &users());
@@ -461,7 +350,7 @@ mod tests {
             teams: teams(),
             kinds: kinds(),
         };
-        let remembered = RememberedCounts::default();
+        let remembered = RememberedSummaries::default();
         let flag = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
         let selection = everything();
         let selected = selection.compile(&columns).until(flag);
@@ -472,6 +361,6 @@ mod tests {
             lookups: &lookups,
         };
         remembered.count(question, 100).unwrap();
-        assert!(remembered.find(question).is_none());
+        assert!(remembered.find(|sizes| question.digest(sizes)).is_none());
     }
 }

@@ -33,19 +33,23 @@ impl Store {
         }
         drop(known);
         let mut known = Arc::clone(&cached.people).write_owned().await;
-        if known.version != version {
-            *known = CachedPeople {
-                version,
-                people: People::default(),
+        if !is_present(&known) {
+            let is_same_version = known.version == version;
+            let asked = match is_same_version {
+                true => columns.persons().get(known.people.len()..).unwrap_or_default(),
+                false => columns.persons(),
             };
-        }
-        if !known.people.is_complete(columns) {
-            let missing = columns.persons().get(known.people.len()..).unwrap_or_default();
-            let users = self.find_users_of(org, missing).await?;
+            let users = self.find_users_of(org, asked).await?;
             // There may be millions of sessions, and the threads of requests serve others.
             let extending = Arc::clone(followed);
             let extended = self.runtime().spawn_blocking(move || {
-                known.people.extend(&extending.columns, &users);
+                let columns = &extending.columns;
+                // Most changes of the directory leave the persons as they are, or add some.
+                if !is_same_version && !known.people.are_those_of(columns, &users) {
+                    known.people = People::default();
+                }
+                known.people.extend(columns, &users);
+                known.version = version;
                 known
             });
             known = extended.await.map_err(|_| StoreError::Closed)?;
