@@ -44,7 +44,7 @@ columns! {
         person: PersonKey = "a.person",
         registration: Option<Uuid> = "a.registration",
         bytes: i64 = "COALESCE((SELECT CAST(octet_length(s.body) + octet_length(s.envelope) AS BIGINT) \
-             FROM statements s WHERE s.org = a.org AND s.seq = a.seq), 0)",
+             FROM statements s WHERE s.org = $1 AND s.seq = a.seq), 0)",
     }
 }
 

@@ -206,7 +206,7 @@ fn select_numbers(org: i64, after: i64, limit: usize) -> Sql {
     let select = Sql::new(&format!(
         "SELECT {} FROM ( \
              SELECT * FROM (SELECT a.seq AS number, a.seq, FALSE AS deleted, \
-                     (SELECT l.change FROM activity_changes l WHERE l.org = a.org AND l.seq = a.seq) AS later \
+                     (SELECT l.change FROM activity_changes l WHERE l.org = $1 AND l.seq = a.seq) AS later \
                  FROM activities a WHERE a.org = $1 AND a.seq > $2 ORDER BY a.seq LIMIT $3) recorded \
              UNION ALL \
              SELECT * FROM (SELECT c.change AS number, c.seq, c.deleted, CAST(NULL AS BIGINT) AS later \

@@ -193,10 +193,10 @@ fn push_outcome(sql: &mut Sql, filter: &Filter, now: Timestamp) {
 fn push_latest(sql: &mut Sql) {
     sql.push(
         " AND a.latest AND NOT EXISTS (SELECT 1 FROM persons q INDEXED BY persons_user \
-         WHERE q.org = a.org AND q.key <> a.person \
-         AND q.user_key = (SELECT p.user_key FROM persons p WHERE p.org = a.org AND p.key = a.person) \
+         WHERE q.org = $1 AND q.key <> a.person \
+         AND q.user_key = (SELECT p.user_key FROM persons p WHERE p.org = $1 AND p.key = a.person) \
          AND (SELECT 1 FROM activities b INDEXED BY activities_latest_person \
-             WHERE b.org = q.org AND b.person = q.key AND b.content = a.content AND b.latest \
+             WHERE b.org = $1 AND b.person = q.key AND b.content = a.content AND b.latest \
              AND (b.happened_at > a.happened_at OR (b.happened_at = a.happened_at AND b.seq > a.seq)) \
              LIMIT 1) IS NOT NULL \
          LIMIT 1 OFFSET 0)",

@@ -427,7 +427,7 @@ impl ContentProgress {
         let mut sql = Sql::new(
             "SELECT DISTINCT a.person FROM activities a INDEXED BY activities_progress \
              WHERE a.org = $1 AND a.content = $2 AND a.person > $3 AND EXISTS (SELECT 1 FROM persons p \
-             WHERE p.org = a.org AND p.key = a.person AND p.user_key IS NULL) ORDER BY a.person LIMIT ",
+             WHERE p.org = $1 AND p.key = a.person AND p.user_key IS NULL) ORDER BY a.person LIMIT ",
         )
         .with(self.org)
         .with(self.content.key.0)

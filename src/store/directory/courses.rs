@@ -330,7 +330,7 @@ impl Store {
         let select = format!(
             "SELECT {} FROM users u JOIN courses k ON k.org = u.org \
              JOIN cmi5_registrations g ON g.org = u.org AND g.user_key = u.key AND g.course = k.content AND g.key = \
-             (SELECT max(n.key) FROM cmi5_registrations n WHERE n.org = u.org AND n.user_key = u.key \
+             (SELECT max(n.key) FROM cmi5_registrations n WHERE n.org = $1 AND n.user_key = u.key \
              AND n.course = k.content) \
              LEFT JOIN cmi5_results r ON r.org = g.org AND r.registration = g.registration AND r.content = g.course \
              WHERE u.org = $1 AND u.id = $2 AND k.content IN LIST($3)",

@@ -27,7 +27,7 @@ columns! {
         key: i64 = "t.key",
         id: TeamId = "t.id",
         name: String = "t.name",
-        parent: Option<TeamId> = "(SELECT p.id FROM teams p WHERE p.org = t.org AND p.key = t.parent)",
+        parent: Option<TeamId> = "(SELECT p.id FROM teams p WHERE p.org = $1 AND p.key = t.parent)",
     }
 }
 

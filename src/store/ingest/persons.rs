@@ -163,7 +163,7 @@ impl OrgTx {
         // The digest of an account covers the page and the name, so the pages are compared one by one.
         let actors = Sql::new(
             "SELECT p.value FROM persons p WHERE p.org = $1 AND p.kind = $2 \
-             AND EXISTS (SELECT 1 FROM statements s WHERE s.org = p.org AND s.actor = p.key)",
+             AND EXISTS (SELECT 1 FROM statements s WHERE s.org = $1 AND s.actor = p.key)",
         );
         let values: Vec<(String,)> = self.fetch_rows(actors.with(self.org).with(ACCOUNT)).await?;
         for (value,) in values {

@@ -33,7 +33,7 @@ columns! {
         blob: i64 = "blob",
         length: i64 = "length",
         stored_length: Option<i64> = "(SELECT SUM(octet_length(b.bytes)) FROM blobs b \
-             WHERE b.org = attachments.org AND b.blob = attachments.blob)",
+             WHERE b.org = $1 AND b.blob = attachments.blob)",
     }
 }
 

@@ -98,7 +98,7 @@ columns! {
         blob: i64 = "d.blob",
         length: i64 = "d.length",
         first_part: Option<Vec<u8>> = "b.bytes",
-        last_part: Option<i64> = "(SELECT MAX(l.part) FROM blobs l WHERE l.org = d.org AND l.blob = d.blob)",
+        last_part: Option<i64> = "(SELECT MAX(l.part) FROM blobs l WHERE l.org = $1 AND l.blob = d.blob)",
     }
 }
 

@@ -325,8 +325,6 @@ pub(crate) fn push_open(sql: &mut Sql, access: &ReportAccess) {
         sql.push(" OR r.owner = ").bind(user.as_str());
     }
     if access.administers() {
-        sql.push(
-            " OR EXISTS (SELECT 1 FROM users u WHERE u.org = r.org AND u.id = r.owner AND NOT u.active)",
-        );
+        sql.push(" OR EXISTS (SELECT 1 FROM users u WHERE u.org = $1 AND u.id = r.owner AND NOT u.active)");
     }
 }

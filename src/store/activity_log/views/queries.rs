@@ -276,7 +276,7 @@ impl Queries {
         let teams = format!(
             "(SELECT {join}(n.name, '; ') FROM (SELECT s.name FROM {base}memberships x \
              JOIN {base}teams s ON s.org = x.org AND s.key = x.team \
-             WHERE x.org = u.org AND x.user_key = u.key ORDER BY s.name) n)"
+             WHERE x.org = {org} AND x.user_key = u.key ORDER BY s.name) n)"
         );
         let columns = [
             ("user_id", text("u.id")),

@@ -151,7 +151,7 @@ async fn has_nodes_below<C: Tree>(tx: &mut OrgTx, nodes: &[Node<'_>]) -> Result<
     let (table, member) = (<C::WrittenRow as TableRow>::TABLE, C::MEMBER);
     let select = format!(
         "SELECT n.key FROM {table} n WHERE n.org = $1 AND n.key IN LIST($2) \
-         AND EXISTS (SELECT 1 FROM {table} b WHERE b.org = n.org AND b.{member} = n.key) LIMIT 1"
+         AND EXISTS (SELECT 1 FROM {table} b WHERE b.org = $1 AND b.{member} = n.key) LIMIT 1"
     );
     let select = Sql::new(&select).with(tx.org).with(existing);
     Ok(tx.fetch_optional(select).await?.is_some())

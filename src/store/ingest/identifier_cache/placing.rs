@@ -186,7 +186,7 @@ async fn fetch_placed_above(tx: &mut OrgTx, seqs: Vec<i64>) -> Result<Vec<Placed
 async fn unlist_unused(tx: &mut OrgTx, contents: BTreeSet<i64>) -> Result<(), StoreError> {
     let select = Sql::new(
         "SELECT c.key FROM contents c WHERE c.org = $1 AND c.key IN LIST($2) AND NOT c.registered AND NOT c.recorded \
-         AND NOT EXISTS (SELECT 1 FROM activities a WHERE a.org = c.org AND a.content = c.key)",
+         AND NOT EXISTS (SELECT 1 FROM activities a WHERE a.org = $1 AND a.content = c.key)",
     );
     let contents: Vec<i64> = contents.into_iter().collect();
     let rows: Vec<(i64,)> = tx.fetch_rows(select.with(tx.org).with(contents)).await?;
