@@ -1,9 +1,10 @@
 //! The rule that every SQL text names the organisation, so that a cluster runs it on the node of the organisation.
 //!
 //! The server of a test shows each text that it sends to PostgreSQL. [`observe`] parses it and demands that each table
-//! with rows of organisations has its column `org` equal to a value (`$n`). It may be equal through other columns of the
-//! same query or of the query around it. In a statement with a recursive part each arm has to name the value itself: a
-//! cluster refuses it otherwise.
+//! with rows of organisations has its column `org` equal to a value (`$n`). It may be equal through other tables of the same
+//! `FROM`. Each subquery and each arm has to name the value itself: `x.org = outer.org` is not enough. A cluster may not see
+//! through such an equation. It then runs the query on all parts, or refuses it if it is recursive. The same is true of a
+//! table that is joined to a subquery or to a name of a `WITH`.
 //!
 //! [`EXCEPTIONS`] has the texts about all organisations. A text that breaks the rule fails the test that is running.
 
@@ -104,8 +105,14 @@ mod tests {
             "SELECT u.key FROM users u WHERE u.org = $1 AND u.id = $2",
             "SELECT key FROM users WHERE org = $1",
             "SELECT a.seq FROM activities a JOIN persons p ON p.org = a.org AND p.key = a.person WHERE a.org = $1",
-            "SELECT n.key FROM teams n WHERE n.org = $1 AND EXISTS (SELECT 1 FROM teams b WHERE b.org = n.org AND b.parent = n.key)",
-            "SELECT x.key FROM (SELECT u.org, u.key FROM users u WHERE u.org = $1) x JOIN persons p ON p.org = x.org",
+            "SELECT n.key FROM teams n WHERE n.org = $1 AND EXISTS (SELECT 1 FROM teams b WHERE b.org = $1 AND b.parent = n.key)",
+            "SELECT (SELECT m.id FROM users m WHERE m.org = $1 AND m.key = u.manager) FROM users u WHERE u.org = $1",
+            "SELECT n.key FROM teams n WHERE n.org = $1 AND EXISTS (SELECT 1 FROM teams b JOIN users u ON u.org = b.org \
+             WHERE b.org = n.org AND u.org = $1)",
+            "SELECT x.key FROM (SELECT u.key FROM users u WHERE u.org = $1) x JOIN persons p ON p.org = $1",
+            "WITH x AS (SELECT u.key FROM users u WHERE u.org = $1) SELECT x.key FROM x JOIN persons p ON p.org = $1",
+            "SELECT u.key FROM users u CROSS JOIN LATERAL (SELECT t.id FROM teams t WHERE t.org = $1 AND t.key = u.primary_team \
+             OFFSET 0) t WHERE u.org = $1",
             "SELECT name FROM organisations WHERE id = $1",
             "SELECT u.key FROM organisations o LEFT JOIN users u ON u.org = o.key WHERE o.key = $1",
             "UPDATE ledgers SET seq = $2 WHERE org = $1",
@@ -133,6 +140,22 @@ mod tests {
              SELECT u.org, u.key FROM t JOIN users u ON u.org = t.org AND u.manager = t.key) SELECT key FROM t",
             "WITH RECURSIVE t(org, key) AS (SELECT u.org, u.key FROM users u WHERE u.org = $1 UNION SELECT 1, 1 FROM t) \
              SELECT t.key FROM t JOIN users u ON u.org = t.org",
+            "SELECT (SELECT m.id FROM users m WHERE m.org = u.org AND m.key = u.manager) FROM users u WHERE u.org = $1",
+            "SELECT n.key FROM teams n WHERE n.org = $1 AND EXISTS (SELECT 1 FROM teams b WHERE b.org = n.org)",
+            "SELECT n.key FROM teams n WHERE n.org = $1 AND (n.name = $2 OR NOT EXISTS (SELECT 1 FROM teams b WHERE b.org = n.org))",
+            "SELECT n.key FROM teams n WHERE n.org = $1 AND n.parent IN (SELECT b.key FROM teams b WHERE b.org = n.org)",
+            "SELECT n.key FROM teams n WHERE n.org = $1 ORDER BY (SELECT b.name FROM teams b WHERE b.org = n.org AND b.key = n.parent)",
+            "SELECT n.key FROM teams n WHERE n.org = $1 AND EXISTS (SELECT 1 FROM teams b WHERE b.org = $1 AND b.key = \
+             (SELECT c.parent FROM teams c WHERE c.org = b.org AND c.key = n.key))",
+            "SELECT u.key FROM users u JOIN teams t ON t.org = u.org AND t.key = (SELECT max(x.team) FROM memberships x \
+             WHERE x.org = u.org AND x.user_key = u.key) WHERE u.org = $1",
+            "SELECT u.key FROM users u CROSS JOIN LATERAL (SELECT t.id FROM teams t WHERE t.org = u.org AND t.key = u.primary_team \
+             OFFSET 0) t WHERE u.org = $1",
+            "SELECT x.key FROM (SELECT u.org, u.key FROM users u WHERE u.org = $1 LIMIT 5) x JOIN persons p ON p.org = x.org",
+            "WITH x AS (SELECT u.org, u.key FROM users u WHERE u.org = $1) SELECT x.key FROM x JOIN persons p ON p.org = x.org",
+            "UPDATE users SET manager = (SELECT b.key FROM users b WHERE b.org = users.org AND b.id = $2) WHERE org = $1",
+            "DELETE FROM blobs WHERE org = $1 AND NOT EXISTS (SELECT 1 FROM documents d WHERE d.org = blobs.org)",
+            "INSERT INTO verbs (org, key) SELECT v.org, (SELECT max(u.key) FROM users u WHERE u.org = v.org) FROM verbs v WHERE v.org = $1",
             "SELECT FROM WHERE",
         ] {
             assert!(find_fault(text).is_some(), "{text}");

@@ -13,23 +13,7 @@ type Column = (String, String);
 
 /// Checks a statement. The error says which table does not have its organisation named.
 pub fn check_statement(statement: &Statement, tables: &BTreeMap<&str, bool>) -> Result<(), String> {
-    let walk = Walk { tables, is_recursive: has_recursion(statement) };
-    walk.statement(statement, &HashSet::new())
-}
-
-fn has_recursion(statement: &Statement) -> bool {
-    struct Finder(bool);
-    impl Visitor for Finder {
-        type Break = ();
-
-        fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-            self.0 |= query.with.as_ref().is_some_and(|with| with.recursive);
-            ControlFlow::Continue(())
-        }
-    }
-    let mut finder = Finder(false);
-    let _ = statement.visit(&mut finder); // the finder never breaks
-    finder.0
+    Walk { tables }.statement(statement)
 }
 
 /// The subqueries of a node, without those within them.
@@ -63,15 +47,14 @@ fn direct_subqueries(node: &impl Visit) -> Vec<Query> {
 struct Walk<'w> {
     /// The tables of the schema, and whether they have rows of organisations.
     tables: &'w BTreeMap<&'w str, bool>,
-    is_recursive: bool,
 }
 
 impl Walk<'_> {
-    fn statement(&self, statement: &Statement, outer: &HashSet<Column>) -> Result<(), String> {
+    fn statement(&self, statement: &Statement) -> Result<(), String> {
         match statement {
-            Statement::Query(query) => self.query(query, outer),
+            Statement::Query(query) => self.query(query),
             Statement::Insert(insert) => {
-                direct_subqueries(insert).iter().try_for_each(|query| self.query(query, outer))
+                direct_subqueries(insert).iter().try_for_each(|query| self.query(query))
             }
             Statement::Update(update) => {
                 let mut tables = vec![&update.table];
@@ -80,42 +63,42 @@ impl Walk<'_> {
                 {
                     tables.extend(from);
                 }
-                self.level(&tables, update.selection.as_ref(), update, outer)
+                self.level(&tables, update.selection.as_ref(), update)
             }
             Statement::Delete(delete) => {
                 let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
                 let tables: Vec<_> = from.iter().chain(delete.using.iter().flatten()).collect();
-                self.level(&tables, delete.selection.as_ref(), delete, outer)
+                self.level(&tables, delete.selection.as_ref(), delete)
             }
             _ => Ok(()), // settings, transactions, definitions
         }
     }
 
-    fn query(&self, query: &Query, outer: &HashSet<Column>) -> Result<(), String> {
+    fn query(&self, query: &Query) -> Result<(), String> {
         for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
-            self.query(&cte.query, outer)?;
+            self.query(&cte.query)?;
         }
-        self.set(&query.body, outer)?;
-        direct_subqueries(&query.order_by).iter().try_for_each(|query| self.query(query, outer))
+        self.set(&query.body)?;
+        direct_subqueries(&query.order_by).iter().try_for_each(|query| self.query(query))
     }
 
-    fn set(&self, set: &SetExpr, outer: &HashSet<Column>) -> Result<(), String> {
+    fn set(&self, set: &SetExpr) -> Result<(), String> {
         match set {
             SetExpr::Select(select) => {
                 let tables: Vec<_> = select.from.iter().collect();
-                self.level(&tables, select.selection.as_ref(), select.as_ref(), outer)
+                self.level(&tables, select.selection.as_ref(), select.as_ref())
             }
-            SetExpr::Query(query) => self.query(query, outer),
+            SetExpr::Query(query) => self.query(query),
             SetExpr::SetOperation { left, right, .. } => {
-                self.set(left, outer)?;
-                self.set(right, outer)
+                self.set(left)?;
+                self.set(right)
             }
             SetExpr::Insert(statement)
             | SetExpr::Update(statement)
             | SetExpr::Delete(statement)
-            | SetExpr::Merge(statement) => self.statement(statement, outer),
+            | SetExpr::Merge(statement) => self.statement(statement),
             SetExpr::Values(values) => {
-                direct_subqueries(values).iter().try_for_each(|query| self.query(query, outer))
+                direct_subqueries(values).iter().try_for_each(|query| self.query(query))
             }
             SetExpr::Table(_) => Err("TABLE names no organisation".to_owned()),
         }
@@ -127,7 +110,6 @@ impl Walk<'_> {
         tables: &[&TableWithJoins],
         selection: Option<&Expr>,
         node: &impl Visit,
-        outer: &HashSet<Column>,
     ) -> Result<(), String> {
         let mut level = Level::default();
         for table in tables {
@@ -137,8 +119,7 @@ impl Walk<'_> {
             }
         }
         // Other names are those of a `WITH`.
-        let named = level.tables.extract_if(.., |(_, table)| !self.tables.contains_key(table.as_str()));
-        level.subqueries.extend(named.map(|(alias, _)| alias).collect::<Vec<_>>());
+        level.tables.retain(|(_, table)| self.tables.contains_key(table.as_str()));
         let is_distributed = |table: &str| self.tables.get(table) == Some(&true);
         let distributed: Vec<_> =
             level.tables.iter().filter(|(_, table)| is_distributed(table)).cloned().collect();
@@ -151,14 +132,13 @@ impl Walk<'_> {
         for condition in conditions.chain(selection) {
             level.add_condition(condition);
         }
-        let fixed = level.fixed_columns(if self.is_recursive { None } else { Some(outer) });
+        let fixed = level.fixed_columns();
         for (alias, table) in &distributed {
             if !fixed.contains(&(alias.clone(), "org".to_owned())) {
                 return Err(format!("the table {table} ({alias}) does not have its organisation named"));
             }
         }
-        let around: HashSet<Column> = outer.union(&fixed).cloned().collect();
-        direct_subqueries(node).iter().try_for_each(|query| self.query(query, &around))
+        direct_subqueries(node).iter().try_for_each(|query| self.query(query))
     }
 }
 
@@ -186,8 +166,6 @@ enum Term {
 struct Level {
     /// The alias and the name of each table.
     tables: Vec<(String, String)>,
-    /// The aliases of subqueries.
-    subqueries: HashSet<String>,
     /// The table of columns without an alias.
     only_table: Option<String>,
     equations: Vec<(Term, Term)>,
@@ -200,9 +178,6 @@ impl Level {
                 let name = name.to_string();
                 let alias = alias.as_ref().map_or_else(|| name.clone(), |alias| alias.name.value.clone());
                 self.tables.push((alias, name));
-            }
-            TableFactor::Derived { alias: Some(alias), .. } => {
-                self.subqueries.insert(alias.name.value.clone());
             }
             TableFactor::NestedJoin { table_with_joins, .. } => {
                 self.add_table(&table_with_joins.relation);
@@ -253,23 +228,16 @@ impl Level {
         }
     }
 
-    /// The columns that are equal to a value, through any number of equations. The columns `outer` of the queries around
-    /// this one are equal to a value already. Without them, subqueries and names of a `WITH` do not count either.
-    fn fixed_columns(&self, outer: Option<&HashSet<Column>>) -> HashSet<Column> {
+    /// The columns that are equal to a value, through any number of equations of this level. A column of a query around this
+    /// one, of a subquery or of a name of a `WITH` is no value.
+    fn fixed_columns(&self) -> HashSet<Column> {
         let mut fixed: HashSet<Column> = HashSet::new();
-        let own: HashSet<&String> = self.tables.iter().map(|(alias, _)| alias).collect();
         loop {
             let before = fixed.len();
             for (left, right) in &self.equations {
                 let is_fixed = |term: &Term| match term {
                     Term::Value => true,
-                    Term::Column(column) => {
-                        fixed.contains(column)
-                            || outer.is_some_and(|outer| {
-                                self.subqueries.contains(&column.0)
-                                    || (!own.contains(&column.0) && outer.contains(column))
-                            })
-                    }
+                    Term::Column(column) => fixed.contains(column),
                 };
                 let (left_fixed, right_fixed) = (is_fixed(left), is_fixed(right));
                 for (term, other_is_fixed) in [(left, right_fixed), (right, left_fixed)] {
