@@ -3,9 +3,13 @@
 //! [`Failure`] is the only classification of the codes of both databases. It decides whether a request is tried again,
 //! whether a connection is used again, and what a client is answered.
 
+mod citus;
+
 use std::io;
 use std::path::Path;
 use std::time::Duration;
+
+use citus::code_of;
 
 /// An error of the store. The client did not cause it and does not see its text.
 #[derive(Debug, thiserror::Error)]
@@ -158,7 +162,7 @@ impl StoreError {
     pub(crate) fn is_of_one_record(&self) -> bool {
         match self {
             Self::Database(sqlx::Error::Database(error)) => {
-                error.code().is_some_and(|code| is_fault_of_a_value(&code))
+                code_of(error.as_ref()).is_some_and(|code| is_fault_of_a_value(&code))
             }
             Self::Database(
                 sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. },
@@ -301,11 +305,9 @@ pub(crate) enum Failure {
 impl Failure {
     fn from_error(error: &sqlx::Error) -> Self {
         match error {
-            sqlx::Error::Database(error) => match error.code() {
-                Some(code) if is_of_moved_part(&code, error.message()) => Self::Passing,
-                Some(code) => Self::of_code(&code),
-                None => Self::Permanent,
-            },
+            sqlx::Error::Database(error) => {
+                code_of(error.as_ref()).map_or(Self::Permanent, |code| Self::of_code(&code))
+            }
             sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidInput => Self::Permanent,
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
@@ -366,27 +368,6 @@ impl Failure {
             7 | 9 | 14 | 15 => Self::Passing,
             _ => Self::Permanent,
         }
-    }
-}
-
-/// Whether Citus has not found the place of a part that was split or moved while it planned the statement. The next attempt
-/// sees the new place. The codes stand for many other errors, which stay, so the message decides. Citus does not translate
-/// its messages. If it notices a split in time, it says so with `serialization_failure`.
-fn is_of_moved_part(code: &str, message: &str) -> bool {
-    match code {
-        // internal_error: Citus 13.2 gives no code to these messages.
-        "XX000" => {
-            message.starts_with("could not find valid entry for shard ")
-                || message.starts_with("no active placements were found for shard ")
-                || (message.starts_with("shard ") && message.ends_with(" does not have any shard placements"))
-        }
-        // feature_not_supported: the old place of one table was read, and the new one of another.
-        "0A000" => [
-            "found no worker with all shard placements",
-            "cannot find a worker that has active placements for all shards in the query",
-        ]
-        .contains(&message),
-        _ => false,
     }
 }
 
@@ -524,87 +505,6 @@ mod tests {
                 assert_eq!(Failure::of_code(code), expected, "{code}");
                 assert_eq!(passes(Failure::of_code(code)), expected != Permanent);
             }
-        }
-    }
-
-    /// An error of PostgreSQL.
-    #[derive(Debug, thiserror::Error)]
-    #[error("{message}")]
-    struct Reported {
-        code: &'static str,
-        message: &'static str,
-    }
-
-    impl sqlx::error::DatabaseError for Reported {
-        fn message(&self) -> &str {
-            self.message
-        }
-
-        fn code(&self) -> Option<std::borrow::Cow<'_, str>> {
-            Some(self.code.into())
-        }
-
-        fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
-            self
-        }
-
-        fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
-            self
-        }
-
-        fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
-            self
-        }
-
-        fn kind(&self) -> sqlx::error::ErrorKind {
-            sqlx::error::ErrorKind::Other
-        }
-    }
-
-    #[test]
-    fn errors_of_moved_parts_pass() {
-        use Failure::{Passing, Permanent};
-        for (code, message, expected) in [
-            ("XX000", "could not find valid entry for shard 102045", Passing),
-            (
-                "XX000",
-                "could not find valid entry for shard placement 77",
-                Passing,
-            ),
-            (
-                "XX000",
-                "no active placements were found for shard 102045",
-                Passing,
-            ),
-            (
-                "XX000",
-                "shard 102045 does not have any shard placements",
-                Passing,
-            ),
-            ("0A000", "found no worker with all shard placements", Passing),
-            (
-                "0A000",
-                "cannot find a worker that has active placements for all shards in the query",
-                Passing,
-            ),
-            ("40001", "shard for the given value does not exist", Passing),
-            (
-                "XX000",
-                "could not find valid entry for node \"127.0.0.1:5432\"",
-                Permanent,
-            ),
-            ("XX000", "cache lookup failed for relation 77", Permanent),
-            (
-                "0A000",
-                "complex joins are only supported when all distributed tables are co-located",
-                Permanent,
-            ),
-            ("42P01", "could not find valid entry for shard 102045", Permanent),
-        ] {
-            let error = sqlx::Error::Database(Box::new(Reported { code, message }));
-            assert_eq!(Failure::from_error(&error), expected, "{code} {message}");
-            let error = StoreError::from(error);
-            assert_eq!(error.is_worth_a_retry(), expected == Passing, "{code} {message}");
         }
     }
 

@@ -225,15 +225,19 @@ impl Store {
                 let text = format!("SELECT {columns}, {server} {ledger} FOR UPDATE NOWAIT");
                 Sql::new(&text).with(org).with(organisation.as_str())
             }
-            // The rest of the time was the limit for this lock only. The outer query is run when the inner one has the
-            // lock, and gives the following statements the whole limit.
-            WhenLocked::WaitUntil(_) => {
+            // The rest of the time is the limit for this lock only. The inner query sets it, since a node of a cluster does
+            // not know the settings of the connection. The outer query is run when the inner one has the lock, and gives the
+            // following statements the whole limit.
+            WhenLocked::WaitUntil(deadline) => {
                 let text = format!(
                     "SELECT {columns}, {server}, set_config('lock_timeout', $3, true) FROM \
-                     (SELECT {columns} {ledger} FOR UPDATE) AS locked"
+                     (SELECT {columns} {ledger} AND set_config('lock_timeout', $4, true) IS NOT NULL FOR UPDATE) AS locked"
                 );
+                let time_left = deadline.saturating_duration_since(Instant::now());
                 let select = Sql::new(&text).with(org).with(organisation.as_str());
-                select.with(lock_timeout_text(self.wait()))
+                select
+                    .with(lock_timeout_text(self.wait()))
+                    .with(lock_timeout_text(time_left))
             }
         }
     }
