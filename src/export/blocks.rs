@@ -43,6 +43,21 @@ pub(super) trait WriteLines: Send + 'static {
     /// Writes the line of a row. [`WriteLines::load`] was called with this row before.
     fn write_line(&mut self, row: &Self::Item, out: &mut Vec<u8>) -> Result<(), ExportError>;
 
+    /// Writes lines of these rows until a block is full, and returns the rows without a line. There is a line at least.
+    fn write_lines<'r>(
+        &mut self,
+        rows: &'r [Self::Item],
+        out: &mut Vec<u8>,
+    ) -> Result<&'r [Self::Item], ExportError> {
+        for (index, row) in rows.iter().enumerate() {
+            self.write_line(row, out)?;
+            if out.len() >= BLOCK_BYTES {
+                return Ok(&rows[index + 1..]);
+            }
+        }
+        Ok(&[])
+    }
+
     /// Writes the bytes after the last line.
     fn write_end(&mut self, _: &mut Vec<u8>) -> Result<(), ExportError> {
         Ok(())
@@ -145,8 +160,9 @@ async fn write_blocks<L: WriteLines>(
             let (rows, later) = rest.split_at(lines.rows_at_once().min(rest.len()));
             rest = later;
             lines.load(rows).await?;
-            for row in rows {
-                lines.write_line(row, &mut block)?;
+            let mut unwritten = rows;
+            while !unwritten.is_empty() {
+                unwritten = lines.write_lines(unwritten, &mut block)?;
                 if block.len() >= BLOCK_BYTES && !send_block(&mut block, writer).await {
                     return Ok(());
                 }

@@ -15,7 +15,7 @@ use super::columns::{
     TryFromBriefRow, TryFromRow,
 };
 use super::headings::CustomField;
-use super::rendered::{HeapBytes, Render, RenderedCells, whole_row};
+use super::rendered::{Cells, NO_SLOT, Render, RenderedCells, whole_row};
 use super::{ExportError, WriteLines};
 
 /// The byte order mark. Excel needs it to recognise UTF-8.
@@ -83,6 +83,9 @@ impl WriteLines for Lines {
     }
 
     async fn load(&mut self, rows: &[FileRow]) -> Result<(), ExportError> {
+        if self.rendered.is_full(&self.layout) {
+            self.rendered.clear();
+        }
         let (store, organisation) = (&self.store, &self.organisation);
         self.rendered
             .load(store, organisation, rows, &self.layout)
@@ -147,7 +150,12 @@ impl Layout {
             layout.headings.push(field.heading);
             layout.add_person_cell(PersonCell::CustomField(field.name));
         }
-        layout.no_content = render_segments(&layout.content_segments, |_, _| {}, format);
+        add_segments(
+            &layout.content_segments,
+            |_, _| {},
+            format,
+            &mut layout.no_content,
+        );
         layout
     }
 
@@ -196,7 +204,13 @@ impl Layout {
         rendered: &RenderedCells<RenderedSegments>,
         out: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
-        let (person, content, verb) = rendered.cells_of_row(&row.brief, &self.no_content)?;
+        let slots = rendered.slots_of_row(&row.brief)?;
+        let person = rendered.persons.cells.of_slot(slots.person);
+        let content = match slots.content {
+            NO_SLOT => self.no_content.of_slot(0),
+            slot => rendered.contents.cells.of_slot(slot),
+        };
+        let verb = rendered.verbs.cells.of_slot(slots.verb);
         for (index, part) in self.parts.iter().enumerate() {
             if index > 0 {
                 out.push(b',');
@@ -227,24 +241,22 @@ impl Layout {
 impl Render for Layout {
     type Cells = RenderedSegments;
 
-    fn render_person(&self, person: &PersonDetails) -> RenderedSegments {
+    fn add_person(&self, person: &PersonDetails, cells: &mut RenderedSegments) {
         let write = |from: &PersonCell, cell: &mut Cell<'_>| match from {
             PersonCell::Column(from) => from(person, cell),
             PersonCell::CustomField(field) => columns::write_custom_field(person, field, cell),
         };
-        render_segments(&self.person_segments, write, self.format)
+        add_segments(&self.person_segments, write, self.format, cells);
     }
 
-    fn render_content(&self, content: &ContentDetails) -> RenderedSegments {
-        render_segments(
-            &self.content_segments,
-            |from, cell| from(content, cell),
-            self.format,
-        )
+    fn add_content(&self, content: &ContentDetails, cells: &mut RenderedSegments) {
+        let write = |from: &FromContent, cell: &mut Cell<'_>| from(content, cell);
+        add_segments(&self.content_segments, write, self.format, cells);
     }
 
-    fn render_verb(&self, verb: &VerbDetails) -> RenderedSegments {
-        render_segments(&self.verb_segments, |from, cell| from(verb, cell), self.format)
+    fn add_verb(&self, verb: &VerbDetails, cells: &mut RenderedSegments) {
+        let write = |from: &FromVerb, cell: &mut Cell<'_>| from(verb, cell);
+        add_segments(&self.verb_segments, write, self.format, cells);
     }
 }
 
@@ -262,47 +274,76 @@ fn add_cell<F>(segments: &mut Vec<Vec<F>>, extend: bool, cell: F) -> Option<usiz
     }
 }
 
-/// The rendered segments of one person, content or verb, in one allocation. A segment contains the commas between its
-/// cells.
+/// The steps in which the memory of rendered cells grows at least. Doubling would take up to twice the memory.
+const GROWTH: usize = 256 * 1024;
+
+/// The rendered segments of many persons, contents or verbs. A segment contains the commas between its cells.
 #[derive(Debug, Default)]
 struct RenderedSegments {
-    bytes: Box<[u8]>,
-    ends: Box<[u32]>,
+    bytes: Vec<u8>,
+    /// The ends of the segments, those of one slot after the other.
+    ends: Vec<u32>,
+    /// The number of segments of a slot.
+    segments: usize,
 }
 
 impl RenderedSegments {
-    fn segment(&self, index: usize) -> &[u8] {
-        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+    fn of_slot(&self, slot: u32) -> SlotSegments<'_> {
+        let first = slot as usize * self.segments;
+        let start = if first == 0 { 0 } else { self.ends[first - 1] };
+        SlotSegments {
+            bytes: &self.bytes,
+            start,
+            ends: &self.ends[first..first + self.segments],
+        }
+    }
+}
+
+/// The segments of one slot.
+#[derive(Clone, Copy)]
+struct SlotSegments<'r> {
+    bytes: &'r [u8],
+    start: u32,
+    ends: &'r [u32],
+}
+
+impl<'r> SlotSegments<'r> {
+    #[inline]
+    fn segment(self, index: usize) -> &'r [u8] {
+        let start = if index == 0 {
+            self.start
+        } else {
+            self.ends[index - 1]
+        };
         &self.bytes[start as usize..self.ends[index] as usize]
     }
 }
 
-impl HeapBytes for RenderedSegments {
-    fn heap_bytes(&self) -> usize {
-        self.bytes.len()
+impl Cells for RenderedSegments {
+    fn bytes(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<u32>()
     }
 }
 
-/// Renders the cells of all segments.
-fn render_segments<F>(
+/// Renders the cells of all segments in the next slot.
+fn add_segments<F>(
     segments: &[Vec<F>],
     write: impl Fn(&F, &mut Cell<'_>),
     format: CellFormat,
-) -> RenderedSegments {
-    let mut bytes = Vec::with_capacity(256);
-    let mut ends = Vec::with_capacity(segments.len());
+    to: &mut RenderedSegments,
+) {
+    to.segments = segments.len();
+    if to.bytes.capacity() - to.bytes.len() < GROWTH / 64 {
+        to.bytes.reserve_exact(GROWTH.max(to.bytes.len() / 8));
+    }
     for segment in segments {
         for (index, from) in segment.iter().enumerate() {
             if index > 0 {
-                bytes.push(b',');
+                to.bytes.push(b',');
             }
-            write(from, &mut Cell::new(&mut bytes, format));
+            write(from, &mut Cell::new(&mut to.bytes, format));
         }
-        ends.push(bytes.len() as u32); // texts have far smaller limits
-    }
-    RenderedSegments {
-        bytes: bytes.into(),
-        ends: ends.into(),
+        to.ends.push(to.bytes.len() as u32); // the cells are cleared long before 4 GiB
     }
 }
 

@@ -1,20 +1,20 @@
 //! Row groups of Parquet, with the columns of the CSV and the types of their values.
 //!
 //! Rows are collected in columns (`column`, `texts`), and a row group is written when it is large enough (`groups`). So the
-//! memory of an export is that of one row group and of the cached cells. The texts of persons, contents and verbs are
-//! numbers in the rows. The mark with which a file begins is sent with the first rows. The footer, without which a file is
+//! memory of an export is that of one row group and of the cached cells. A row refers to its person, content and verb by
+//! numbers (`shared`), from which their columns are filled when the row group is written. The mark with which a file begins is sent with the first rows. The footer, without which a file is
 //! unreadable, is written at the end.
 
 mod column;
 mod groups;
 mod pages;
+mod shared;
 mod texts;
 
-use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use self::column::parse_day;
 use self::groups::{FileColumn, RowGroups};
+use self::shared::{Codes, Kind, Tables};
 use self::texts::TextTable;
 use crate::base::ids::OrgId;
 use crate::log::{ContentDetails, PersonDetails, VerbDetails};
@@ -24,18 +24,18 @@ use crate::texts::Language;
 use super::cell::{Cell, Value};
 use super::columns::{self, ColumnSet, FromContent, FromPerson, FromVerb, Source, ValueType};
 use super::headings::CustomField;
-use super::rendered::{HeapBytes, Render, RenderedCells, whole_row};
+use super::rendered::{Render, RenderedCells, RowSlots, whole_row};
 use super::{ExportError, WriteLines};
 
-/// The maximum number of bytes of the texts that rows refer to by their numbers. Beyond it, all begin anew.
-const TEXTS_BYTES: usize = 16 * 1024 * 1024;
+/// The most rows that are added at once. Their columns are filled one after the other.
+const ROWS_AT_ONCE: usize = 2 * 1024;
 
 /// Writes rows as row groups.
 pub struct Rows {
     store: Store,
     organisation: OrgId,
     layout: Layout,
-    rendered: RenderedCells<Box<[Shared]>>,
+    rendered: RenderedCells<Codes>,
     groups: RowGroups,
 }
 
@@ -62,16 +62,14 @@ impl Rows {
         })
     }
 
-    /// Writes the row group and forgets all texts, if they are too many.
-    fn limit_texts(&mut self) -> Result<(), ExportError> {
-        let mut tables = self.layout.tables();
-        if tables.bytes() < TEXTS_BYTES {
+    /// Writes the row group and forgets all cells, if they are too many.
+    fn limit_cells(&mut self) -> Result<(), ExportError> {
+        if !self.rendered.is_full(&self.layout) {
             return Ok(());
         }
-        self.groups.write_group(&tables.texts)?;
-        tables.clear();
-        drop(tables);
-        self.rendered = RenderedCells::default();
+        self.layout.write_group(&self.rendered, &mut self.groups)?;
+        self.layout.tables().clear();
+        self.rendered.clear();
         Ok(())
     }
 }
@@ -92,7 +90,7 @@ impl WriteLines for Rows {
     }
 
     async fn load(&mut self, rows: &[FileRow]) -> Result<(), ExportError> {
-        self.limit_texts()?;
+        self.limit_cells()?;
         let (store, organisation) = (&self.store, &self.organisation);
         self.rendered
             .load(store, organisation, rows, &self.layout)
@@ -101,15 +99,29 @@ impl WriteLines for Rows {
     }
 
     fn write_line(&mut self, row: &FileRow, out: &mut Vec<u8>) -> Result<(), ExportError> {
-        if self.layout.add_row(row, &self.rendered, &mut self.groups)? {
-            self.groups.write_group(&self.layout.tables().texts)?;
+        self.write_lines(std::slice::from_ref(row), out).map(drop)
+    }
+
+    /// Adds rows until the row group is full.
+    fn write_lines<'r>(
+        &mut self,
+        rows: &'r [FileRow],
+        out: &mut Vec<u8>,
+    ) -> Result<&'r [FileRow], ExportError> {
+        let rest = self.layout.add_rows(rows, &self.rendered, &mut self.groups)?;
+        if self.groups.is_full() {
+            self.layout.write_group(&self.rendered, &mut self.groups)?;
+        }
+        // A group may have been written before it was full, too.
+        if self.groups.has_bytes() {
             self.groups.move_bytes(out)?;
         }
-        Ok(())
+        Ok(rest)
     }
 
     fn write_end(&mut self, out: &mut Vec<u8>) -> Result<(), ExportError> {
-        self.groups.finish(&self.layout.tables().texts)?;
+        self.layout.write_group(&self.rendered, &mut self.groups)?;
+        self.groups.finish()?;
         self.groups.move_bytes(out)
     }
 }
@@ -122,40 +134,8 @@ struct Layout {
     person_cells: Vec<SharedCell<PersonCell>>,
     content_cells: Vec<SharedCell<FromContent>>,
     verb_cells: Vec<SharedCell<FromVerb>>,
-    /// The cells of a row without content. All are empty.
-    no_content: Box<[Shared]>,
     /// What rendered cells refer to. The lock is never waited for: one task renders cells and adds rows.
     tables: Mutex<Tables>,
-}
-
-/// What rendered cells refer to by numbers, so that they are small: an export keeps those of many persons.
-#[derive(Default)]
-struct Tables {
-    /// The texts of each coded column.
-    texts: Vec<TextTable>,
-    /// The lists of the numbers of texts.
-    lists: Vec<Box<[u32]>>,
-    values: Vec<Value>,
-}
-
-impl Tables {
-    /// The approximate memory.
-    fn bytes(&self) -> usize {
-        let texts = self.texts.iter().map(TextTable::bytes);
-        let lists = self
-            .lists
-            .iter()
-            .map(|list| mem::size_of_val::<[u32]>(list) + mem::size_of_val(list));
-        texts.chain(lists).sum::<usize>() + mem::size_of_val(self.values.as_slice())
-    }
-
-    fn clear(&mut self) {
-        for table in &mut self.texts {
-            *table = TextTable::default();
-        }
-        self.lists = Vec::new();
-        self.values = Vec::new();
-    }
 }
 
 /// The source of a column: the index of a rendered cell, or the row.
@@ -182,29 +162,6 @@ struct SharedCell<F> {
     kind: Kind,
 }
 
-/// What a rendered cell is.
-#[derive(Clone, Copy)]
-enum Kind {
-    /// The number of a text in this table, or the numbers of a list of texts.
-    Coded(usize),
-    /// The number of a day.
-    Day,
-    Plain,
-}
-
-/// A rendered cell.
-enum Shared {
-    Empty,
-    /// The number of a text in the table of its column.
-    Text(u32),
-    /// The index of the list of the numbers of texts.
-    List(u32),
-    /// The number of a day.
-    Day(i32),
-    /// The index of the value.
-    Value(u32),
-}
-
 impl Layout {
     fn new(set: ColumnSet, language: Language, fields: Vec<String>) -> (Self, Vec<FileColumn>) {
         let mut layout = Self {
@@ -213,7 +170,6 @@ impl Layout {
             person_cells: Vec::new(),
             content_cells: Vec::new(),
             verb_cells: Vec::new(),
-            no_content: Box::default(),
             tables: Mutex::default(),
         };
         let mut file = Vec::new();
@@ -231,7 +187,6 @@ impl Layout {
             layout.columns.push(Part::Person(index));
             file.push(FileColumn::new(field.heading, ValueType::Text, kind));
         }
-        layout.no_content = layout.content_cells.iter().map(|_| Shared::Empty).collect();
         (layout, file)
     }
 
@@ -271,80 +226,109 @@ impl Layout {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a row. Returns whether the row group is full.
-    fn add_row(
+    /// Adds the first ones of these rows, and returns the others. There are others if the row group is full, or if they are
+    /// too many to be added at once.
+    fn add_rows<'r>(
         &self,
-        row: &FileRow,
-        rendered: &RenderedCells<Box<[Shared]>>,
+        rows: &'r [FileRow],
+        rendered: &RenderedCells<Codes>,
         groups: &mut RowGroups,
-    ) -> Result<bool, StoreError> {
-        let (person, content, verb) = rendered.cells_of_row(&row.brief, &self.no_content)?;
+    ) -> Result<&'r [FileRow], StoreError> {
+        let mut slots = Vec::with_capacity(rows.len().min(ROWS_AT_ONCE));
+        for row in rows.iter().take(ROWS_AT_ONCE) {
+            let of_row = rendered.slots_of_row(&row.brief)?;
+            let list_bytes = rendered.persons.cells.list_bytes(of_row.person)
+                + rendered.contents.cells.list_bytes(of_row.content);
+            slots.push(of_row);
+            if groups.add_row(of_row, list_bytes) {
+                break;
+            }
+        }
+        let (rows, rest) = rows.split_at(slots.len());
         let tables = &mut *self.tables();
         for (index, part) in self.columns.iter().enumerate() {
-            let mut value = Value::Empty;
-            let cell = &mut Cell::typed(&mut value, self.language);
-            let shared = match *part {
-                Part::Person(cell) => person.get(cell),
-                Part::Content(cell) => content.get(cell),
-                Part::Verb(cell) => verb.get(cell),
+            let mut column = groups.column(index, &mut tables.texts)?;
+            match *part {
+                Part::Person(_) | Part::Content(_) | Part::Verb(_) => {}
                 Part::BriefRow(from) => {
-                    from(&row.brief, cell);
-                    None
+                    for row in rows {
+                        let mut value = Value::Empty;
+                        from(&row.brief, &mut Cell::typed(&mut value, self.language));
+                        column.append(&value)?;
+                    }
                 }
                 Part::WholeRow(from) => {
-                    from(whole_row(row)?, cell);
-                    None
+                    for row in rows {
+                        let mut value = Value::Empty;
+                        from(whole_row(row)?, &mut Cell::typed(&mut value, self.language));
+                        column.append(&value)?;
+                    }
                 }
-                Part::RowOrContent(from, other) if !from(whole_row(row)?, cell) => content.get(other),
-                Part::RowOrVerb(from, other) if !from(&row.brief, cell) => verb.get(other),
-                Part::RowOrContent(..) | Part::RowOrVerb(..) => None,
-            };
-            match shared {
-                Some(Shared::Text(text)) => groups.append_text(index, *text)?,
-                Some(Shared::Day(day)) => groups.append(index, &Value::Integer((*day).into()))?,
-                Some(Shared::List(list)) => {
-                    let texts = tables.lists.get(*list as usize);
-                    groups.append_list(index, texts.map_or(&[], |texts| texts))?;
-                }
-                Some(Shared::Value(value)) => {
-                    let value = tables.values.get(*value as usize);
-                    groups.append(index, value.unwrap_or(&Value::Empty))?;
-                }
-                Some(Shared::Empty) | None => {
-                    let table = groups.table(index).and_then(|table| tables.texts.get_mut(table));
-                    match (table, &value) {
-                        (Some(table), Value::Text(text)) => groups.append_text(index, table.number(text))?,
-                        (Some(table), Value::List(texts)) => {
-                            groups.append_list(index, &table.numbers(texts))?;
+                Part::RowOrContent(from, other) => {
+                    for (row, slots) in rows.iter().zip(&slots) {
+                        let mut value = Value::Empty;
+                        if from(whole_row(row)?, &mut Cell::typed(&mut value, self.language)) {
+                            column.append(&value)?;
+                        } else {
+                            column.append_code(rendered.contents.cells.code(other, slots.content))?;
                         }
-                        (_, value) => groups.append(index, value)?,
+                    }
+                }
+                Part::RowOrVerb(from, other) => {
+                    for (row, slots) in rows.iter().zip(&slots) {
+                        let mut value = Value::Empty;
+                        if from(&row.brief, &mut Cell::typed(&mut value, self.language)) {
+                            column.append(&value)?;
+                        } else {
+                            column.append_code(rendered.verbs.cells.code(other, slots.verb))?;
+                        }
                     }
                 }
             }
         }
-        Ok(groups.end_row())
+        Ok(rest)
     }
 
-    fn render<F>(&self, cells: &[SharedCell<F>], write: impl Fn(&F, &mut Cell<'_>)) -> Box<[Shared]> {
+    /// Adds the cells of a person, content or verb to the next slot.
+    fn add_cells<F>(&self, cells: &[SharedCell<F>], write: impl Fn(&F, &mut Cell<'_>), to: &mut Codes) {
         let tables = &mut *self.tables();
-        let shared = cells.iter().map(|SharedCell { from, kind }| {
+        to.begin_slot();
+        for (column, SharedCell { from, kind }) in cells.iter().enumerate() {
             let mut value = Value::Empty;
             write(from, &mut Cell::typed(&mut value, self.language));
-            match (*kind, value) {
-                (_, Value::Empty) => Shared::Empty,
-                (Kind::Coded(table), value) => match (tables.texts.get_mut(table), value) {
-                    (Some(table), Value::Text(text)) => Shared::Text(table.number(&text)),
-                    (Some(table), Value::List(texts)) => {
-                        let numbers = table.numbers(&texts);
-                        Shared::List(add(&mut tables.lists, numbers) as u32) // fewer than bytes of memory
-                    }
-                    _ => Shared::Empty,
-                },
-                (Kind::Day, Value::Text(text)) => parse_day(&text).map_or(Shared::Empty, Shared::Day),
-                (_, value) => Shared::Value(add(&mut tables.values, value) as u32), // fewer than bytes of memory
-            }
-        });
-        shared.collect()
+            to.add(column, tables, *kind, value);
+        }
+    }
+
+    /// Writes the rows that wait as a row group.
+    fn write_group(
+        &self,
+        rendered: &RenderedCells<Codes>,
+        groups: &mut RowGroups,
+    ) -> Result<(), ExportError> {
+        let tables = &*self.tables();
+        groups.write_group(&tables.texts, |index, column, rows| {
+            let (codes, kind, slot): (_, _, fn(&RowSlots) -> u32) = match self.columns.get(index) {
+                Some(Part::Person(cell)) => (
+                    rendered.persons.cells.column(*cell),
+                    self.person_cells.get(*cell).map(|cell| cell.kind),
+                    |slots| slots.person,
+                ),
+                Some(Part::Content(cell)) => (
+                    rendered.contents.cells.column(*cell),
+                    self.content_cells.get(*cell).map(|cell| cell.kind),
+                    |slots| slots.content,
+                ),
+                Some(Part::Verb(cell)) => (
+                    rendered.verbs.cells.column(*cell),
+                    self.verb_cells.get(*cell).map(|cell| cell.kind),
+                    |slots| slots.verb,
+                ),
+                _ => return Ok(()),
+            };
+            let slots = rows.iter().map(slot);
+            tables.fill_column(column, kind.unwrap_or(Kind::Plain), codes, slots)
+        })
     }
 }
 
@@ -369,27 +353,28 @@ fn add<T>(list: &mut Vec<T>, element: T) -> usize {
 }
 
 impl Render for Layout {
-    type Cells = Box<[Shared]>;
+    type Cells = Codes;
 
-    fn render_person(&self, person: &PersonDetails) -> Box<[Shared]> {
-        self.render(&self.person_cells, |from, cell| match from {
+    fn add_person(&self, person: &PersonDetails, cells: &mut Codes) {
+        let write = |from: &PersonCell, cell: &mut Cell<'_>| match from {
             PersonCell::Column(from) => from(person, cell),
             PersonCell::CustomField(field) => columns::write_custom_field(person, field, cell),
-        })
+        };
+        self.add_cells(&self.person_cells, write, cells);
     }
 
-    fn render_content(&self, content: &ContentDetails) -> Box<[Shared]> {
-        self.render(&self.content_cells, |from, cell| from(content, cell))
+    fn add_content(&self, content: &ContentDetails, cells: &mut Codes) {
+        let write = |from: &FromContent, cell: &mut Cell<'_>| from(content, cell);
+        self.add_cells(&self.content_cells, write, cells);
     }
 
-    fn render_verb(&self, verb: &VerbDetails) -> Box<[Shared]> {
-        self.render(&self.verb_cells, |from, cell| from(verb, cell))
+    fn add_verb(&self, verb: &VerbDetails, cells: &mut Codes) {
+        let write = |from: &FromVerb, cell: &mut Cell<'_>| from(verb, cell);
+        self.add_cells(&self.verb_cells, write, cells);
     }
-}
 
-impl HeapBytes for Box<[Shared]> {
-    fn heap_bytes(&self) -> usize {
-        mem::size_of_val::<[Shared]>(self)
+    fn shared_bytes(&self) -> usize {
+        self.tables().bytes()
     }
 }
 

@@ -154,11 +154,13 @@ pub(super) fn rendered<R: Render>(renderer: &R, person: &PersonDetails) -> Rende
     let mut rendered = RenderedCells::default();
     rendered
         .persons
-        .insert(PersonKey(1), renderer.render_person(person));
+        .add(PersonKey(1), |cells| renderer.add_person(person, cells));
     rendered
         .contents
-        .insert(ContentKey(1), renderer.render_content(&content()));
-    rendered.verbs.insert(VerbKey(1), renderer.render_verb(&verb()));
+        .add(ContentKey(1), |cells| renderer.add_content(&content(), cells));
+    rendered
+        .verbs
+        .add(VerbKey(1), |cells| renderer.add_verb(&verb(), cells));
     rendered
 }
 

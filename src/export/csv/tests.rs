@@ -166,7 +166,7 @@ fn title_of_an_archived_content_says_so() {
     let mut rendered = testing::rendered(&layout, &testing::person());
     rendered
         .contents
-        .insert(ContentKey(1), layout.render_content(&content));
+        .add(ContentKey(1), |cells| layout.add_content(&content, cells));
     let mut out = Vec::new();
     layout.write_heading(&mut out);
     let row = FileRow::from(testing::row());

@@ -1,6 +1,6 @@
-//! The row groups of a file, which are filled row by row.
+//! The row groups of a file.
 
-use std::mem;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit, Type as PhysicalType};
@@ -10,10 +10,12 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{Type, TypePtr};
 
 use super::column::{PlainColumn, Values};
+use super::shared::EMPTY;
 use super::texts::{TextColumn, TextTable};
 use crate::export::ExportError;
 use crate::export::cell::Value;
 use crate::export::columns::ValueType;
+use crate::export::rendered::RowSlots;
 use crate::store::StoreError;
 
 /// The maximum number of rows of a row group. Readers divide their work by row groups.
@@ -21,7 +23,7 @@ pub(super) const GROUP_ROWS: usize = 64 * 1024;
 /// A row group with this number of bytes of ids and of entries of lists is written.
 pub(super) const GROUP_BYTES: usize = 8 * 1024 * 1024;
 /// The bytes of a cell, or of an entry of a list.
-const ENTRY_BYTES: usize = 6;
+pub(super) const ENTRY_BYTES: usize = 6;
 /// The most bytes of all cells of a row group, besides those of ids and lists.
 const CELL_BYTES: usize = 32 * 1024 * 1024;
 
@@ -34,7 +36,7 @@ pub(super) struct FileColumn {
 }
 
 /// A column of the present row group.
-enum GroupColumn {
+pub(super) enum GroupColumn {
     Plain(Box<PlainColumn>),
     /// Texts, or lists of texts, with the index of their table.
     Texts(Box<TextColumn>, Option<usize>),
@@ -56,13 +58,66 @@ impl GroupColumn {
     }
 }
 
+/// A column of the present row group, to which cells of rows are appended.
+pub(super) struct CellColumn<'c> {
+    column: &'c mut GroupColumn,
+    table: Option<&'c mut TextTable>,
+    /// The bytes of the ids and lists of the row group.
+    bytes: &'c mut usize,
+}
+
+impl CellColumn<'_> {
+    /// Appends the value of the next row.
+    pub(super) fn append(&mut self, value: &Value) -> Result<(), StoreError> {
+        match (&mut *self.column, value, &mut self.table) {
+            (GroupColumn::Plain(column), value, _) => return column.append(value),
+            (GroupColumn::Texts(column, _), Value::Empty, _) => column.append_empty(),
+            (GroupColumn::Texts(column, _), Value::Text(Cow::Borrowed(label)), Some(table)) => {
+                column.append(table.number_of_label(label));
+            }
+            (GroupColumn::Texts(column, _), Value::Text(text), Some(table)) => {
+                column.append(table.number(text));
+            }
+            (GroupColumn::Texts(column, _), Value::List(texts), Some(table)) => {
+                let texts = table.numbers(texts);
+                *self.bytes += texts.len() * ENTRY_BYTES;
+                column.append_list(&texts);
+            }
+            (GroupColumn::Texts(column, _), Value::Text(id), None) => {
+                *self.bytes += id.len() + size_of::<u32>();
+                column.append_id(id);
+            }
+            (GroupColumn::Texts(..), ..) => {
+                return Err(StoreError::Invariant("a value in a column of another type"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the text with this code, or an empty cell.
+    pub(super) fn append_code(&mut self, code: u32) -> Result<(), StoreError> {
+        match &mut *self.column {
+            GroupColumn::Texts(column, Some(_)) => column.append_code(code),
+            _ if code == EMPTY => return self.append(&Value::Empty),
+            _ => {
+                return Err(StoreError::Invariant(
+                    "the number of a text in a column without a table",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A file that is written by row groups.
 pub(super) struct RowGroups {
     file: SerializedFileWriter<Vec<u8>>,
     columns: Vec<GroupColumn>,
     /// The rows of the present row group, and the bytes of its ids and lists.
-    rows: usize,
+    rows: Vec<RowSlots>,
     bytes: usize,
+    /// Whether a row group was written since the bytes of the file were moved.
+    has_bytes: bool,
 }
 
 impl RowGroups {
@@ -70,74 +125,59 @@ impl RowGroups {
         Ok(Self {
             file: SerializedFileWriter::new(Vec::new(), schema(columns)?, Arc::new(properties()))?,
             columns: columns.iter().map(GroupColumn::new).collect(),
-            rows: 0,
+            rows: Vec::new(),
             bytes: 0,
+            has_bytes: false,
         })
     }
 
-    /// Appends the value of the next row to a column. Texts and lists have a table: [`RowGroups::append_text`],
-    /// [`RowGroups::append_list`].
-    pub(super) fn append(&mut self, index: usize, value: &Value) -> Result<(), StoreError> {
-        match (self.columns.get_mut(index), value) {
-            (Some(GroupColumn::Plain(column)), value) => return column.append(value),
-            (Some(GroupColumn::Texts(column, _)), Value::Empty) => column.append_empty(),
-            (Some(GroupColumn::Texts(column, None)), Value::Text(id)) => {
-                self.bytes += id.len() + size_of::<u32>();
-                column.append_id(id);
-            }
-            (Some(GroupColumn::Texts(..)) | None, _) => {
-                return Err(StoreError::Invariant("a value in a column of another type"));
-            }
-        }
-        Ok(())
+    /// Begins a row, whose lists need this number of bytes. Returns whether the row group is full.
+    pub(super) fn add_row(&mut self, row: RowSlots, list_bytes: usize) -> bool {
+        self.rows.push(row);
+        self.bytes += list_bytes;
+        self.is_full()
     }
 
-    /// Appends the text with this number.
-    pub(super) fn append_text(&mut self, index: usize, text: u32) -> Result<(), StoreError> {
-        self.text_column(index)?.append(text);
-        Ok(())
+    /// A column, to which the cells of the rows are appended that were begun. `tables` has its texts.
+    pub(super) fn column<'c>(
+        &'c mut self,
+        index: usize,
+        tables: &'c mut [TextTable],
+    ) -> Result<CellColumn<'c>, StoreError> {
+        let column = self.columns.get_mut(index);
+        let column = column.ok_or(StoreError::Invariant("a file with too few columns"))?;
+        let table = match column {
+            GroupColumn::Texts(_, Some(table)) => tables.get_mut(*table),
+            GroupColumn::Texts(_, None) | GroupColumn::Plain(_) => None,
+        };
+        Ok(CellColumn {
+            column,
+            table,
+            bytes: &mut self.bytes,
+        })
     }
 
-    /// Appends the list of the texts with these numbers.
-    pub(super) fn append_list(&mut self, index: usize, texts: &[u32]) -> Result<(), StoreError> {
-        self.bytes += texts.len() * ENTRY_BYTES;
-        self.text_column(index)?.append_list(texts);
-        Ok(())
+    /// Whether the row group is large enough to be written.
+    pub(super) fn is_full(&self) -> bool {
+        let cells = self.rows.len() * self.columns.len() * ENTRY_BYTES;
+        self.rows.len() >= GROUP_ROWS || self.bytes >= GROUP_BYTES || cells >= CELL_BYTES
     }
 
-    /// The table of the texts of a column.
-    pub(super) fn table(&self, index: usize) -> Option<usize> {
-        match self.columns.get(index) {
-            Some(GroupColumn::Texts(_, table)) => *table,
-            Some(GroupColumn::Plain(_)) | None => None,
-        }
-    }
-
-    fn text_column(&mut self, index: usize) -> Result<&mut TextColumn, StoreError> {
-        match self.columns.get_mut(index) {
-            Some(GroupColumn::Texts(column, Some(_))) => Ok(column),
-            _ => Err(StoreError::Invariant(
-                "the number of a text in a column without a table",
-            )),
-        }
-    }
-
-    /// Ends a row. Returns whether the row group is full.
-    pub(super) fn end_row(&mut self) -> bool {
-        self.rows += 1;
-        let cells = self.rows * self.columns.len() * ENTRY_BYTES;
-        self.rows >= GROUP_ROWS || self.bytes >= GROUP_BYTES || cells >= CELL_BYTES
-    }
-
-    /// Writes the rows that wait as a row group.
-    pub(super) fn write_group(&mut self, tables: &[TextTable]) -> Result<(), ExportError> {
-        if mem::take(&mut self.rows) == 0 {
+    /// Writes the rows that wait as a row group. `fill` gets each column before it is written, and appends the cells that
+    /// the rows refer to.
+    pub(super) fn write_group(
+        &mut self,
+        tables: &[TextTable],
+        fill: impl Fn(usize, &mut GroupColumn, &[RowSlots]) -> Result<(), StoreError>,
+    ) -> Result<(), ExportError> {
+        if self.rows.is_empty() {
             return Ok(());
         }
         self.bytes = 0;
         let descriptions = self.file.schema_descr().columns().to_vec();
         let mut group = self.file.next_row_group()?;
-        for (column, description) in self.columns.iter_mut().zip(descriptions) {
+        for (index, (column, description)) in self.columns.iter_mut().zip(descriptions).enumerate() {
+            fill(index, column, &self.rows)?;
             match column {
                 GroupColumn::Plain(column) => {
                     let writer = group.next_column()?;
@@ -151,14 +191,20 @@ impl RowGroups {
             }
         }
         group.close()?;
+        self.rows.clear();
+        self.has_bytes = true;
         Ok(())
     }
 
-    /// Writes the last rows and the end of the file.
-    pub(super) fn finish(&mut self, tables: &[TextTable]) -> Result<(), ExportError> {
-        self.write_group(tables)?;
+    /// Writes the end of the file.
+    pub(super) fn finish(&mut self) -> Result<(), ExportError> {
         self.file.finish()?;
         Ok(())
+    }
+
+    /// Whether the file has written a row group that was not moved.
+    pub(super) fn has_bytes(&self) -> bool {
+        self.has_bytes
     }
 
     /// Moves the bytes that the file has written to `out`.
@@ -167,6 +213,7 @@ impl RowGroups {
             .flush()
             .map_err(|error| ExportError::Parquet(error.to_string()))?;
         out.append(self.file.inner_mut());
+        self.has_bytes = false;
         Ok(())
     }
 }

@@ -18,7 +18,7 @@ use crate::store::SkippedRows;
 /// A writer without a store, with the details of the test's row.
 struct Writer {
     layout: Layout,
-    rendered: RenderedCells<Box<[Shared]>>,
+    rendered: RenderedCells<Codes>,
     groups: RowGroups,
 }
 
@@ -33,17 +33,25 @@ fn writer() -> Writer {
     }
 }
 
+fn write_group(writer: &mut Writer) {
+    let written = writer.layout.write_group(&writer.rendered, &mut writer.groups);
+    written.unwrap();
+}
+
 /// The file with these rows.
 fn file(writer: &mut Writer, rows: &[Row]) -> SerializedFileReader<Bytes> {
     let mut file = Vec::new();
-    for row in rows {
-        let row = FileRow::from(row.clone());
-        let is_full = writer.layout.add_row(&row, &writer.rendered, &mut writer.groups);
-        if is_full.unwrap() {
-            writer.groups.write_group(&writer.layout.tables().texts).unwrap();
+    let rows: Vec<FileRow> = rows.iter().cloned().map(FileRow::from).collect();
+    let mut rest = rows.as_slice();
+    while !rest.is_empty() {
+        let added = writer.layout.add_rows(rest, &writer.rendered, &mut writer.groups);
+        rest = added.unwrap();
+        if writer.groups.is_full() {
+            write_group(writer);
         }
     }
-    writer.groups.finish(&writer.layout.tables().texts).unwrap();
+    write_group(writer);
+    writer.groups.finish().unwrap();
     writer.groups.move_bytes(&mut file).unwrap();
     SerializedFileReader::new(Bytes::from(file)).unwrap()
 }
@@ -97,8 +105,9 @@ fn row_without_content_has_no_list_and_a_content_without_tags_an_empty_one() {
         tags: Vec::new(),
         ..testing::content()
     };
-    let cells = writer.layout.render_content(&without_tags);
-    writer.rendered.contents.insert(ContentKey(2), cells);
+    let layout = &writer.layout;
+    let contents = &mut writer.rendered.contents;
+    contents.add(ContentKey(2), |cells| layout.add_content(&without_tags, cells));
     let rows = [
         Row {
             content: None,
@@ -163,8 +172,9 @@ fn group_is_full_after_its_rows_or_its_bytes() {
     let mut writer = writer();
     let mut many = testing::person();
     many.user.as_mut().unwrap().secondary_teams = vec!["x".to_owned(); GROUP_BYTES / 6 + 1];
-    let cells = writer.layout.render_person(&many);
-    writer.rendered.persons.insert(PersonKey(2), cells);
+    let layout = &writer.layout;
+    let persons = &mut writer.rendered.persons;
+    persons.add(PersonKey(2), |cells| layout.add_person(&many, cells));
     // The ids of a row, each after its length.
     let rows_of_ids = GROUP_BYTES.div_ceil(2 * (36 + 4));
     assert!(rows_of_ids > GROUP_ROWS);
@@ -174,10 +184,14 @@ fn group_is_full_after_its_rows_or_its_bytes() {
                 person,
                 ..testing::row()
             });
-            let is_full = writer.layout.add_row(&row, &writer.rendered, &mut writer.groups);
-            assert_eq!(is_full.unwrap(), number == rows, "{number}");
+            let rows_of_test = [row];
+            let added = writer
+                .layout
+                .add_rows(&rows_of_test, &writer.rendered, &mut writer.groups);
+            assert!(added.unwrap().is_empty());
+            assert_eq!(writer.groups.is_full(), number == rows, "{number}");
         }
-        writer.groups.write_group(&writer.layout.tables().texts).unwrap();
+        write_group(&mut writer);
     }
 }
 
@@ -188,8 +202,9 @@ fn rows_of_all_groups_have_their_texts() {
     for key in 2..=40 {
         let mut person = testing::person();
         person.user.as_mut().unwrap().first_name = (key % 5 > 0).then(|| format!("Bo {}", key % 7));
-        let cells = writer.layout.render_person(&person);
-        writer.rendered.persons.insert(PersonKey(key), cells);
+        let layout = &writer.layout;
+        let persons = &mut writer.rendered.persons;
+        persons.add(PersonKey(key), |cells| layout.add_person(&person, cells));
     }
     let person_of = |number: usize| PersonKey(((number * number) % 37 + number / 33_000) as i64 + 1);
     let rows: Vec<Row> = (0..66_000)

@@ -23,6 +23,8 @@ const TEXT_OVERHEAD_BYTES: usize = 64;
 pub(super) struct TextTable {
     texts: Vec<Arc<str>>,
     numbers: HashMap<Arc<str>, u32>,
+    /// The labels of previous cells, by their addresses and lengths. A column has few of them, and nearly every row has one.
+    labels: Vec<(usize, usize, u32)>,
     bytes: usize,
 }
 
@@ -37,6 +39,18 @@ impl TextTable {
         self.texts.push(Arc::clone(&shared));
         self.numbers.insert(shared, number);
         self.bytes += text.len() + TEXT_OVERHEAD_BYTES;
+        number
+    }
+
+    /// The number of a label, without a comparison of its text.
+    pub(super) fn number_of_label(&mut self, label: &'static str) -> u32 {
+        let (address, length) = (label.as_ptr().addr(), label.len());
+        let mut labels = self.labels.iter();
+        if let Some((.., number)) = labels.find(|known| (known.0, known.1) == (address, length)) {
+            return *number;
+        }
+        let number = self.number(label);
+        self.labels.push((address, length, number));
         number
     }
 
@@ -125,6 +139,20 @@ impl TextColumn {
         self.begin_entry(TEXT, false);
         self.texts.add_number(text);
         self.rows += 1;
+    }
+
+    /// Appends a cell with the text of this code, or an empty one.
+    #[inline]
+    pub(super) fn append_code(&mut self, code: u32) {
+        match code.checked_sub(1) {
+            Some(text) => self.append(text),
+            None => self.append_empty(),
+        }
+    }
+
+    /// Whether the cells are lists of texts.
+    pub(super) fn is_list(&self) -> bool {
+        self.is_list
     }
 
     /// Appends a cell with an id.
@@ -254,5 +282,9 @@ mod tests {
         let mut table = TextTable::default();
         assert_eq!(["a", "b", "a", ""].map(|text| table.number(text)), [0, 1, 0, 2]);
         assert_eq!(table.bytes(), 3 * TEXT_OVERHEAD_BYTES + 2);
+        assert_eq!(
+            ["b", "c", "b", "c"].map(|label| table.number_of_label(label)),
+            [1, 3, 1, 3]
+        );
     }
 }

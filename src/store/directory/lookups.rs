@@ -159,6 +159,10 @@ fn find_missing<K: Clone + Eq + Hash + Ord, V>(
     missing
 }
 
+/// The store's key of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserKey(pub i64);
+
 columns! {
     struct PersonRow {
         key: PersonKey = "p.key",
@@ -451,8 +455,10 @@ impl Store {
             "SELECT {}, u.key FROM users u {USER_JOINS} WHERE u.org = $1 AND u.key IN LIST($2)",
             UserRow::COLUMNS
         ));
-        let rows = self.db().fetch_all(select.with(org).with(keys.to_vec())).await?;
-        let mut teams = self.secondary_teams(org, keys.to_vec()).await?;
+        let (rows, mut teams) = tokio::try_join!(
+            self.db().fetch_all(select.with(org).with(keys.to_vec())),
+            self.secondary_teams(org, keys.to_vec()),
+        )?;
         let mut details = HashMap::with_capacity(rows.len());
         for row in &rows {
             let key: i64 = row.get(UserRow::COUNT)?;
@@ -470,6 +476,72 @@ impl Store {
             );
         }
         Ok(details)
+    }
+
+    /// The users of those of these persons that belong to one.
+    pub async fn users_of_persons(
+        &self,
+        organisation: &OrgId,
+        keys: &[PersonKey],
+    ) -> Result<HashMap<PersonKey, UserKey>, StoreError> {
+        let Some(org) = self.org_of(organisation, keys).await? else {
+            return Ok(HashMap::new());
+        };
+        let select = Sql::new(
+            "SELECT p.key, p.user_key FROM persons p \
+             WHERE p.org = $1 AND p.user_key IS NOT NULL AND p.key IN LIST($2)",
+        );
+        let numbers: Vec<i64> = keys.iter().map(|key| key.0).collect();
+        let rows: Vec<(PersonKey, i64)> = self.db().fetch_rows(select.with(org).with(numbers)).await?;
+        Ok(rows.into_iter().map(|(key, user)| (key, UserKey(user))).collect())
+    }
+
+    /// The details of users. A user that cannot be read is missing. The key inside the details is the user's.
+    pub async fn users_by_key(
+        &self,
+        organisation: &OrgId,
+        keys: &[UserKey],
+    ) -> Result<HashMap<UserKey, PersonDetails>, StoreError> {
+        let Some(org) = self.org_of(organisation, keys).await? else {
+            return Ok(HashMap::new());
+        };
+        let numbers: Vec<i64> = keys.iter().map(|key| key.0).collect();
+        let users = self.user_details(org, &numbers).await?.into_iter();
+        let users = users.filter(|(_, details)| details.user.is_some());
+        Ok(users.map(|(key, details)| (UserKey(key), details)).collect())
+    }
+
+    /// The number of persons of an organisation, at most `most`.
+    pub async fn count_persons(&self, organisation: &OrgId, most: usize) -> Result<usize, StoreError> {
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(0);
+        };
+        let select =
+            Sql::new("SELECT count(*) FROM (SELECT 1 FROM persons p WHERE p.org = $1 LIMIT $2) counted");
+        let count = self.db().count(select.with(org).with(most as i64)).await?;
+        Ok(usize::try_from(count).unwrap_or_default())
+    }
+
+    /// The persons after a key, in the order of their keys, with their users.
+    pub async fn list_persons(
+        &self,
+        organisation: &OrgId,
+        after: Option<PersonKey>,
+        limit: usize,
+    ) -> Result<Vec<(PersonKey, Option<UserKey>)>, StoreError> {
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(Vec::new());
+        };
+        let after = after.map_or(i64::MIN, |key| key.0);
+        let select = Sql::new(
+            "SELECT p.key, p.user_key FROM persons p WHERE p.org = $1 AND p.key > $2 ORDER BY p.key LIMIT $3",
+        );
+        let select = select.with(org).with(after).with(limit as i64);
+        let rows: Vec<(PersonKey, Option<i64>)> = self.db().fetch_rows(select).await?;
+        Ok(rows
+            .into_iter()
+            .map(|(key, user)| (key, user.map(UserKey)))
+            .collect())
     }
 
     /// The details of the content in the catalogue with that id, or with that IRI if it is not registered.
