@@ -11,6 +11,7 @@ pub(crate) mod columns;
 pub(crate) mod commits;
 pub(crate) mod consistent_through;
 pub(crate) mod conversions;
+pub(crate) mod copied_rows;
 pub(crate) mod database;
 pub(crate) mod dialect;
 pub(crate) mod distribution;

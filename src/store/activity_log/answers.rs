@@ -114,6 +114,7 @@ impl AnswerReader {
         let reader = RowReader {
             read: AnswerRow::read,
             bytes: |_| 0,
+            copied: None,
         };
         let (db, runtime) = (records.store.db().clone(), records.store.runtime().clone());
         let chunks = sql.map(|sql| db.stream(&runtime, sql, reader, skipped.clone()));

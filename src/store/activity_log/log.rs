@@ -192,6 +192,7 @@ impl Store {
         let reader = RowReader {
             read: read_row,
             bytes: Row::text_bytes,
+            copied: None,
         };
         self.stream_in_order(filter, sort, now, ActivityRow::COLUMNS, reader, skipped)
             .await
@@ -213,6 +214,7 @@ impl Store {
         let reader = RowReader {
             read,
             bytes: FileRow::heap_bytes,
+            copied: (detail == Detail::Brief).then_some(BriefRow::COLUMNS),
         };
         self.stream_in_order(filter, sort, now, columns, reader, skipped)
             .await
@@ -248,6 +250,7 @@ impl Store {
         let reader = RowReader {
             read,
             bytes: |_| 0, // the columns that code counts are short
+            copied: None,
         };
         let chunks = sql.map(|sql| {
             self.db()

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use crate::store::db::StoreError;
 use crate::store::db::column_cache::DEFAULT_COUNTING_MEMORY_BYTES;
 use crate::store::db::columns::FromRow;
+use crate::store::db::copied_rows::CopiedRow;
 use crate::store::db::dialect::{self, Value};
 use crate::store::db::eager::Eager;
 use crate::store::db::moment::SqliteMoments;
@@ -141,6 +142,14 @@ impl Sql {
         &self.text
     }
 
+    /// The statement that copies the rows of the query from PostgreSQL in binary form, if its values are numbers. `COPY`
+    /// takes no values besides its text.
+    pub(super) fn copied_from_postgres(&self) -> Option<String> {
+        let text = dialect::postgres_text(&self.text);
+        let query = dialect::postgres_literals(&text, &self.values)?;
+        Some(format!("COPY ({query}) TO STDOUT (FORMAT binary)"))
+    }
+
     /// A digest of the text and all values. Every part has its kind and its length before it. Without them, two different
     /// queries could have the same digest, and one caller would receive the keys that another may see.
     pub(crate) fn digest(&self) -> [u8; 32] {
@@ -182,6 +191,8 @@ impl Sql {
 pub(crate) enum Row {
     Sqlite(SqliteRow),
     Postgres(PgRow),
+    /// A row of PostgreSQL whose columns have types of a fixed size.
+    Copied(CopiedRow),
 }
 
 impl Row {
@@ -190,6 +201,7 @@ impl Row {
         match self {
             Row::Sqlite(row) => row.try_column(name).map(sqlx::Column::ordinal).ok(),
             Row::Postgres(row) => row.try_column(name).map(sqlx::Column::ordinal).ok(),
+            Row::Copied(row) => row.position(name),
         }
     }
 
@@ -202,6 +214,7 @@ impl Row {
         Ok(match self {
             Row::Sqlite(row) => row.try_get(index)?,
             Row::Postgres(row) => row.try_get(index)?,
+            Row::Copied(_) => return Err(StoreError::corrupt("column", "no value of a fixed size")),
         })
     }
 
@@ -215,6 +228,14 @@ impl Row {
     where
         T: for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres>,
     {
+        if let Row::Copied(row) = self {
+            let Some(bytes) = row.get(index)? else {
+                return Ok(None);
+            };
+            let bytes = bytes.try_into();
+            let bytes = bytes.map_err(|_| StoreError::corrupt("column", "a value of another size"))?;
+            return Ok(Some(decode(bytes)));
+        }
         if let Row::Postgres(row) = self {
             let value = row.try_get_raw(index)?;
             if value.is_null() {

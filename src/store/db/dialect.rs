@@ -113,6 +113,45 @@ const NOW_MICROS: &str = "NOW_MICROS()";
 const POSTGRES_NOW: &str = "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint";
 const SQLITE_NOW: &str = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
 
+/// The most numbers of a text with its values. A database may keep and log the texts of its statements.
+const MOST_LITERALS: usize = 1_000;
+
+/// A text for PostgreSQL with its values as literals, if all of them are a few numbers.
+pub(crate) fn postgres_literals(text: &str, values: &[Value]) -> Option<String> {
+    let mut count = 0;
+    let mut literals = Vec::with_capacity(values.len());
+    for value in values {
+        let (literal, numbers) = match value {
+            Value::Int(Some(number)) => (format!("'{number}'::bigint"), 1),
+            Value::Small(Some(number)) => (format!("'{number}'::smallint"), 1),
+            Value::Bool(Some(is_true)) => (format!("{is_true}"), 1),
+            Value::Ints(list) => (format!("'{{{}}}'::bigint[]", join(list)), list.len()),
+            Value::Smalls(list) => (format!("'{{{}}}'::smallint[]", join(list)), list.len()),
+            _ => return None,
+        };
+        literals.push(literal);
+        count += numbers;
+    }
+    if count > MOST_LITERALS {
+        return None;
+    }
+    let mut parts = text.split('$');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+        let (number, rest) = part.split_at(end);
+        let index = number.parse::<usize>().ok()?.checked_sub(1)?;
+        out.push_str(literals.get(index)?);
+        out.push_str(rest);
+    }
+    Some(out)
+}
+
+fn join(numbers: &[impl ToString]) -> String {
+    let texts: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+    texts.join(",")
+}
+
 /// The text for SQLite. The values determine the types of the lists.
 pub(crate) fn sqlite_text<'t>(text: &'t str, values: &[Value]) -> Result<Cow<'t, str>, StoreError> {
     let terms = ["IN LIST($", "FOR UPDATE", "STRPOS(", NOW_MICROS];
@@ -266,6 +305,28 @@ mod tests {
             "SELECT 1 WHERE a IN (SELECT value FROM json_each($1)) \
              AND b IN (SELECT unhex(value) FROM json_each($2)) "
         );
+    }
+
+    #[test]
+    fn numbers_are_literals_and_other_values_are_not() {
+        let text = "SELECT 1 WHERE a = $1 AND b = ANY($2) AND c < $11 OR d = $1";
+        let mut values = vec![Value::Int(Some(-5)), Value::Ints(vec![1, 2])];
+        values.resize(10, Value::Small(Some(3)));
+        values.push(Value::Bool(Some(true)));
+        assert_eq!(
+            postgres_literals(text, &values).unwrap(),
+            "SELECT 1 WHERE a = '-5'::bigint AND b = ANY('{1,2}'::bigint[]) AND c < true OR d = '-5'::bigint"
+        );
+        assert_eq!(postgres_literals(text, &values[..10]), None, "a value is missing");
+        for other in [
+            Value::Text(Some("a".to_owned())),
+            Value::Int(None),
+            Value::Texts(Vec::new()),
+            Value::Ints(vec![0; MOST_LITERALS]),
+        ] {
+            values[3] = other;
+            assert_eq!(postgres_literals(text, &values), None);
+        }
     }
 
     #[test]

@@ -175,6 +175,7 @@ fn count_bytes(row: &Row) -> Result<usize, StoreError> {
                 }
             }
         }
+        Row::Copied(_) => {} // it has no texts
     }
     Ok(bytes)
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use sqlx::AssertSqlSafe;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::store::db::StoreError;
+use crate::store::db::copied_rows::CopiedRows;
 use crate::store::db::database::{Db, Row, Sql};
 use crate::store::db::eager::Eager;
 use crate::store::db::postgres::PostgresPool;
@@ -35,6 +36,8 @@ pub(crate) struct RowReader<T> {
     pub(crate) read: fn(&Row) -> Result<T, StoreError>,
     /// The bytes of a row besides those of its type: texts that can be long, and what is in a box.
     pub(crate) bytes: fn(&T) -> usize,
+    /// The columns as they are written in `SELECT`, if all of them have types of a fixed size. PostgreSQL can copy them.
+    pub(crate) copied: Option<&'static str>,
 }
 
 impl<T> Clone for RowReader<T> {
@@ -164,10 +167,24 @@ impl Db {
                         pool: tx.lease()?.pool().clone(),
                         name,
                     };
-                    let query = tx.lease()?.query(&sql)?;
-                    let rows = query.fetch(tx.lease()?.connection()?).map_ok(Row::Postgres);
                     let mut progress = Progress::Nothing;
-                    let outcome = forward(rows, Some(&watch), reader, skipped, send, &mut progress).await;
+                    let copied = reader
+                        .copied
+                        .and_then(|columns| Some((columns, sql.copied_from_postgres()?)));
+                    let outcome = match copied {
+                        Some((columns, text)) => {
+                            let connection = tx.lease()?.connection()?;
+                            let messages = async move { connection.copy_out_raw(&text).await };
+                            let messages = stream::once(messages).try_flatten();
+                            let rows = CopiedRows::new(Box::pin(messages), columns).map_ok(Row::Copied);
+                            forward(rows, Some(&watch), reader, skipped, send, &mut progress).await
+                        }
+                        None => {
+                            let query = tx.lease()?.query(&sql)?;
+                            let rows = query.fetch(tx.lease()?.connection()?).map_ok(Row::Postgres);
+                            forward(rows, Some(&watch), reader, skipped, send, &mut progress).await
+                        }
+                    };
                     let outcome = tx.lease()?.observe(outcome);
                     if progress == Progress::Complete {
                         pool.give_back((tx, watch.name));
@@ -244,7 +261,8 @@ async fn next_chunk<T>(
     reader: RowReader<T>,
     skipped: &SkippedRows,
 ) -> Result<Vec<T>, StoreError> {
-    let (mut chunk, mut bytes) = (Vec::new(), 0);
+    let capacity = most.min(CHUNK_BYTES / size_of::<T>().max(1) + 1);
+    let (mut chunk, mut bytes) = (Vec::with_capacity(capacity), 0);
     while chunk.len() < most && bytes < CHUNK_BYTES {
         let Some(row) = rows.next().await else { break };
         let row = row?;
@@ -275,6 +293,7 @@ mod tests {
         let reader = RowReader {
             read: |row| row.get::<i64>(0),
             bytes: |_| 0,
+            copied: None,
         };
         for _ in 0..3 {
             let endless = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) \

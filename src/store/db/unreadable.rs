@@ -6,6 +6,7 @@ use std::fmt::Display;
 use uuid::Uuid;
 
 use super::StoreError;
+use super::columns::FromColumn as _;
 use super::database::Row;
 
 /// The number of reads that skipped a row, by `kind`.
@@ -37,7 +38,7 @@ pub(crate) fn skip_unreadable<T, N: Display>(
 pub(crate) fn id_of(row: &Row, position: usize) -> String {
     let id = row.get::<Uuid>(position).map(|id| id.to_string());
     id.or_else(|_| row.get::<String>(position))
-        .or_else(|_| row.get::<i64>(position).map(|key| key.to_string()))
+        .or_else(|_| i64::from_column(row, position).map(|key| key.to_string()))
         .unwrap_or_else(|_| "unknown".to_owned())
 }
 
