@@ -25,6 +25,11 @@ use super::transfer::{ClientTerms, ReadingRules};
 /// The number of bytes that wait in memory before the writer waits: usually four blocks.
 const WAITING_BYTES: usize = 4 * BLOCK_BYTES;
 
+/// The part of the time of an export that the database may wait for the client, besides the patience of the rules: a third,
+/// as long as nothing waits in the file. The database is then in use for at most one and a half times as long as without a
+/// client, and the export of a client that is a little slower than the database touches no file.
+const PATIENT_PART: u32 = 3;
+
 /// How often a writer without spool space looks for space that other exports have freed.
 const LOOK_FOR_SPACE: Duration = Duration::from_secs(1);
 
@@ -143,7 +148,9 @@ pub(super) fn queue(sending: Box<dyn Any + Send>, client: Option<ClientTerms>) -
     let writer = Writer {
         shared: Arc::clone(&shared),
         rules,
+        began: Instant::now(),
         waited: Duration::ZERO,
+        waited_for_space: Duration::ZERO,
         lacks_space: false,
     };
     (writer, Reader(shared))
@@ -155,8 +162,11 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     /// `None` for a reader in this process, which has no spool and is waited for without a limit.
     rules: Option<ReadingRules>,
+    began: Instant,
     /// The total time for which the database has waited for the reader.
     waited: Duration,
+    /// The total time for which it has waited because the file had no space or was broken.
+    waited_for_space: Duration,
     /// Whether the last block found no space in the file.
     lacks_space: bool,
 }
@@ -248,15 +258,22 @@ impl Writer {
         let Some(rules) = self.rules else {
             return Next::Wait(block, None);
         };
-        if self.waited < rules.patience {
-            return Next::Wait(block, Some(rules.patience - self.waited));
-        }
         let lacks_space = self.lacks_space || state.spool.is_broken;
-        if lacks_space && self.waited >= rules.patience + rules.longest_wait {
+        if lacks_space && self.waited_for_space >= rules.longest_wait {
             state.fail(ExportError::NoSpace(rules.longest_wait));
             drop(state);
             self.shared.readable.notify_one();
             return Next::Stop;
+        }
+        // A client that has not taken the file is much slower than the database.
+        let more = if spool_is_empty {
+            self.began.elapsed() / PATIENT_PART
+        } else {
+            Duration::ZERO
+        };
+        let patience = rules.patience + more;
+        if self.waited < patience && !lacks_space {
+            return Next::Wait(block, Some(patience - self.waited));
         }
         let spool = &mut state.spool;
         if spool.is_broken {
@@ -276,7 +293,11 @@ impl Writer {
             Some(longest) => drop(timeout(longest, taken).await),
             None => taken.await,
         }
-        self.waited += began.elapsed();
+        if self.lacks_space || self.shared.lock().spool.is_broken {
+            self.waited_for_space += began.elapsed();
+        } else {
+            self.waited += began.elapsed();
+        }
     }
 
     /// Writes the block to the file. Returns it if there is no space, or if the file can't be written.

@@ -8,7 +8,8 @@ use super::spool::SpoolShare;
 /// The rules for clients that read slowly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadingRules {
-    /// The total time that the database waits for the client. Later blocks go to a spool file.
+    /// The total time that the database waits for the client, besides a third of the time of the export as long as nothing
+    /// waits in the spool file. Later blocks go to the file.
     pub patience: Duration,
     /// The total time that the database waits for the client if the spool file has no space or can't be written.
     pub longest_wait: Duration,
