@@ -22,6 +22,7 @@ pub mod database;
 pub mod events;
 pub mod helpers;
 pub mod http;
+pub mod many_persons;
 pub mod openapi;
 pub mod outbox;
 

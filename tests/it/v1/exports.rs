@@ -2,6 +2,7 @@
 //! reach, and errors in the middle of a file.
 
 mod columns;
+mod directory;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod spreadsheet;

@@ -6,6 +6,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use super::{EXPORT, LARGE_ROWS, SlowClient, add_large_rows, person, rows_of, set_up, start, token};
 use crate::support::builders::{activity, content, user};
+use crate::support::many_persons::{USERS, add_many_persons};
 use crate::support::server::{ORG, run_with_database};
 use crate::support::{Database, apply, both_databases};
 
@@ -180,4 +181,25 @@ async fn wait_for_number(database: &Database, select: &str, expected: i64) {
         assert!(begin.elapsed() < Duration::from_secs(10), "not {expected}: {select}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// The directory is loaded after the change, but as of the start of the export.
+#[apply(both_databases)]
+async fn names_of_many_persons_in_a_slow_export_are_those_of_its_start(database: &Database) {
+    let process = start(database, &[("ROLLBOOK_MAX_EXPORT_SPOOL_BYTES", "0")]);
+    set_up(&process, ORG).await;
+    let admin = person(&process, ORG, "admin", "root");
+    let certified = activity("bo", "completed").set("content", "c1").set("certificate.name", "Warden");
+    admin.post("/v1/activities", &certified).await.expect(201);
+    add_many_persons(database, "bo", "Warden").await;
+    let path = "/v1/activities/export.csv?columns=full";
+    let before = admin.get(path).await.expect(200).text().to_owned();
+    let mut slow = SlowClient::get(&process.base, path, Some(&token(ORG, "admin", "root"))).await;
+    assert_eq!(slow.status().await, 200);
+    let rename = "UPDATE users SET last_name = 'Renamed' WHERE last_name = 'Many'";
+    assert_eq!(database.execute(rename).await, u64::from(USERS));
+    let body = slow.body().await.expect("the export is complete");
+    assert!(body == before.as_bytes(), "the names are those of the start");
+    let after = admin.get(path).await.expect(200).text().to_owned();
+    assert!(after.contains(",Renamed,") && !after.contains(",Many,"));
 }

@@ -44,7 +44,7 @@ fn to_cell(heading: &str, field: &Field) -> String {
 }
 
 /// The headings and rows of the file, as those of the CSV.
-fn to_csv(answer: &Answer) -> (Vec<String>, Vec<Vec<String>>) {
+pub(super) fn to_csv(answer: &Answer) -> (Vec<String>, Vec<Vec<String>>) {
     let file = open(answer);
     let schema = file.metadata().file_metadata().schema_descr().root_schema().clone();
     let headings = schema.get_fields().iter().map(|field| field.name().to_owned()).collect();
