@@ -45,6 +45,19 @@ impl Database {
         number.unwrap_or_else(|error| panic!("{text}\n{error}"))
     }
 
+    /// The key of the organisation with this id. A text that names it runs on one node of a cluster.
+    pub async fn organisation_key(&self, id: &str) -> i64 {
+        self.query_number(&format!("SELECT key FROM organisations WHERE id = '{id}'")).await
+    }
+
+    /// An SQL expression for this id in a column.
+    pub fn id_expression(&self, id: &str) -> String {
+        match self {
+            Self::Sqlite { .. } => format!("x'{}'", id.replace('-', "")),
+            Self::Postgres { .. } => format!("'{id}'::uuid"),
+        }
+    }
+
     /// Inserts an import that waits for a worker and has parts to delete, for the key of an organisation that `select` gives.
     pub async fn insert_waiting_import(&self, select: &str) {
         let insert = format!(

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::{FIRE, FIRE_CSV, activity_on_fire, post_batch, set_up};
 use crate::support::http::{Answer, Caller};
+use crate::support::server::ORG;
 use crate::support::{Database, TestServer, apply, both_databases};
 
 const USERS: u32 = 5_000;
@@ -18,21 +19,23 @@ const ROWS_EACH: u32 = 5;
 /// SQL that copies the user `eve`, with an account each, and her two activities.
 ///
 /// The copies have keys from 1,000,000 and 2,000,000. One of ten is a report of `bo`. One of ten has only
-/// completions, three of ten only starts, one of ten both, and the others nothing.
+/// completions, three of ten only starts, one of ten both, and the others nothing. The organisation is a value in each query,
+/// so that a cluster can run it.
 const COPIES: [&str; 4] = [
     "INSERT INTO users (org, key, id, first_name, role, manager, active, custom, search, \
      name_order, last_name_order, email_order) \
      SELECT u.org, 1000000 + s.n, 'u' || s.n, u.first_name, u.role, \
-     CASE WHEN s.n % 10 = 0 THEN (SELECT b.key FROM users b WHERE b.id = 'bo') END, \
+     CASE WHEN s.n % 10 = 0 THEN (SELECT b.key FROM users b WHERE b.org = {org} AND b.id = 'bo') END, \
      s.n % 50 <> 0, u.custom, u.search, \
-     u.name_order, u.last_name_order, u.email_order FROM users u CROSS JOIN {series} s WHERE u.id = 'eve'",
+     u.name_order, u.last_name_order, u.email_order FROM users u CROSS JOIN {series} s WHERE u.org = {org} AND u.id = 'eve'",
     "INSERT INTO persons (org, key, kind, digest, value, valid_from, name, named_at, named_by, tracked, user_key, deactivated, moving) \
      SELECT p.org, 2000000 + s.n, p.kind, {digest}, p.value, p.valid_from, p.name, p.named_at, p.named_by, p.tracked, 1000000 + s.n, \
-     s.n % 50 = 0, p.moving FROM persons p CROSS JOIN {series} s WHERE p.kind = 4 AND p.user_key = (SELECT u.key FROM users u WHERE u.id = 'eve')",
+     s.n % 50 = 0, p.moving FROM persons p CROSS JOIN {series} s WHERE p.org = {org} AND p.kind = 4 \
+     AND p.user_key = (SELECT u.key FROM users u WHERE u.org = {org} AND u.id = 'eve')",
     "INSERT INTO activities (org, seq, id, happened_at, stored_at, person, verb, content, action, origin, completed, success, certified) \
      SELECT a.org, 1000000 + 2 * s.n + CASE WHEN a.completed THEN 1 ELSE 0 END, {id}, a.happened_at + s.n, a.stored_at, 2000000 + s.n % {users} + 1, a.verb, a.content, a.action, \
      a.origin, a.completed, a.success, a.certified FROM activities a CROSS JOIN {rows} s \
-     WHERE CASE WHEN a.completed THEN s.n % 10 IN (0, 4) ELSE s.n % 10 IN (1, 2, 3, 4) END",
+     WHERE a.org = {org} AND CASE WHEN a.completed THEN s.n % 10 IN (0, 4) ELSE s.n % 10 IN (1, 2, 3, 4) END",
     "{analyse}",
 ];
 
@@ -43,12 +46,14 @@ async fn copy_user(server: &TestServer, users: u32) {
         Database::Sqlite { .. } => ("CAST('copy ' || s.n AS BLOB)", "SELECT 1"),
         Database::Postgres { .. } => ("convert_to('copy ' || s.n, 'UTF8')", "VACUUM ANALYZE"),
     };
+    let org = database.organisation_key(ORG).await;
     let series = |most: u32| format!("({})", database.series(most));
     for text in COPIES {
         let text = text
             .replace("{users}", &users.to_string())
             .replace("{series}", &series(users))
             .replace("{rows}", &series(users * ROWS_EACH))
+            .replace("{org}", &org.to_string())
             .replace("{digest}", digest)
             .replace("{id}", database.random_id())
             .replace("{analyse}", analyse);

@@ -17,11 +17,7 @@ async fn list_all(caller: &Caller, parameters: &str) -> Vec<String> {
 
 /// Suspends a schedule as the sender does.
 async fn suspend(server: &TestServer, path: &str) {
-    let id = path.rsplit('/').next().expect("an id").replace('-', "");
-    let id = match server.database() {
-        crate::support::Database::Sqlite { .. } => format!("x'{id}'"),
-        crate::support::Database::Postgres { .. } => format!("'{id}'::uuid"),
-    };
+    let id = server.database().id_expression(path.rsplit('/').next().expect("an id"));
     let update = "UPDATE schedules SET active = (1 = 0), next_run_at = NULL, suspended = 'no rights'";
     let changed = server.database().execute(&format!("{update} WHERE id = {id}")).await;
     assert_eq!(changed, 1);
