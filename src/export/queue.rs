@@ -29,6 +29,8 @@ const WAITING_BYTES: usize = 4 * BLOCK_BYTES;
 /// as long as nothing waits in the file. The database is then in use for at most one and a half times as long as without a
 /// client, and the export of a client that is a little slower than the database touches no file.
 const PATIENT_PART: u32 = 3;
+/// The most of it. The database gives up a client that takes nothing for ten minutes.
+const MOST_PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often a writer without spool space looks for space that other exports have freed.
 const LOOK_FOR_SPACE: Duration = Duration::from_secs(1);
@@ -267,7 +269,7 @@ impl Writer {
         }
         // A client that has not taken the file is much slower than the database.
         let more = if spool_is_empty {
-            self.began.elapsed() / PATIENT_PART
+            (self.began.elapsed() / PATIENT_PART).min(MOST_PATIENCE)
         } else {
             Duration::ZERO
         };

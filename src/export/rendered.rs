@@ -29,6 +29,8 @@ const PERSON_BYTES: usize = 512;
 
 /// The number of rows after which an export may load the whole directory.
 const MANY_ROWS: usize = 15_000;
+/// The least number of new persons among the rows for which the whole directory is loaded.
+const LEAST_MISSING: usize = 512;
 /// The greatest number of persons of a directory that is loaded as a whole.
 const MOST_PERSONS: usize = 200_000;
 /// The number of persons whose keys are read at once.
@@ -189,7 +191,7 @@ impl<C: Cells> RenderedCells<C> {
 
     /// Whether to load the whole directory: many rows, of which many have a new person.
     fn needs_directory(&self, rows: usize, missing: usize) -> bool {
-        !self.is_directory_tried && self.rows >= MANY_ROWS && missing >= rows.div_ceil(2)
+        !self.is_directory_tried && self.rows >= MANY_ROWS && missing >= rows.div_ceil(2).max(LEAST_MISSING)
     }
 
     /// Loads and renders all persons, as far as they are not too many.
@@ -388,8 +390,9 @@ macro_rules! keys {
 
 keys!(PersonKey, ContentKey, VerbKey, UserKey);
 
-/// Keys below this number have an entry in an array. The keys of an organisation count from 1, so nearly all are below it.
-const ARRAY_KEYS: usize = 1 << 20;
+/// Keys below this number have an entry in an array. The keys of an organisation count from 1. The arrays of all maps take at
+/// most a quarter of the cache.
+const ARRAY_KEYS: usize = 1 << 18;
 /// The least length of the array.
 const LEAST_ARRAY: usize = 1 << 10;
 
@@ -548,8 +551,9 @@ mod tests {
         let mut rendered = RenderedCells::<Bytes>::default();
         assert!(!rendered.needs_directory(1_000, 1_000), "the first rows");
         rendered.rows = MANY_ROWS;
-        assert!(!rendered.needs_directory(1_000, 499));
-        assert!(rendered.needs_directory(1_000, 500));
+        assert!(!rendered.needs_directory(1_000, 511));
+        assert!(rendered.needs_directory(1_000, 512));
+        assert!(!rendered.needs_directory(1, 1), "a last row");
         rendered.is_directory_tried = true;
         assert!(!rendered.needs_directory(1_000, 1_000));
     }

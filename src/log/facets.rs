@@ -305,6 +305,11 @@ impl FacetValues {
         values
     }
 
+    /// Whether there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
     /// Adds rows to a value. Zero rows add no value.
     pub fn add(&mut self, value: &str, label: &str, count: u64) {
         if count == 0 {

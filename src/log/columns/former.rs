@@ -13,6 +13,8 @@ use super::{LogColumns, REMOVED};
 const MOST_FORMER: usize = 65_536;
 /// With more new rows than this, everything is counted again.
 const MOST_NEW_ROWS: u64 = 100_000;
+/// With more rows of the people of changed rows than this, everything is counted again. They are copied twice: 80 MB.
+const MOST_COPIED: usize = 1_000_000;
 
 /// A state of the columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +143,7 @@ impl Changes {
             numbers
         });
         let found_rows: usize = found.iter().map(Vec::len).sum();
-        if found_rows > BLOCK_ROWS.max(columns.row_numbers() as usize / 4) {
+        if found_rows > BLOCK_ROWS.max(MOST_COPIED.min(columns.row_numbers() as usize / 4)) {
             return None;
         }
         Some(self.then_and_now(columns, found.into_iter().flatten()))

@@ -15,6 +15,9 @@ const MOST_COUNTS: usize = 32;
 /// The most bytes of all counts together. One with more than a quarter of it is not remembered.
 const MOST_BYTES: usize = 24 * 1024 * 1024;
 
+/// The most different sizes of the columns among the counts. A digest is made for each of them before a count.
+const MOST_SIZES: usize = 4;
+
 /// A count that can be remembered.
 pub(crate) trait Count: Clone {
     /// The memory in bytes.
@@ -31,23 +34,38 @@ impl<C> Default for RememberedCounts<C> {
     }
 }
 
+/// What a count depends on besides the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key {
+    sizes: Sizes,
+    digest: Fingerprint,
+}
+
 /// A count at a moment.
 #[derive(Debug, Clone)]
 pub(crate) struct Remembered<C> {
-    sizes: Sizes,
-    digest: Fingerprint,
+    pub(crate) key: Key,
     pub(crate) moment: Moment,
     pub(crate) count: C,
 }
 
 impl<C: Count> Remembered<C> {
-    /// A count of the present rows.
-    pub(crate) fn new(selected: &Selected<'_>, digest: impl Fn(Sizes) -> Fingerprint, count: C) -> Self {
+    /// A count of the present rows. `known` is the key of the count that was found for the question.
+    pub(crate) fn new(
+        selected: &Selected<'_>,
+        known: Option<Key>,
+        digest: impl Fn(Sizes) -> Fingerprint,
+        count: C,
+    ) -> Self {
         let columns = selected.columns();
         let sizes = Sizes::of(columns);
+        // A digest of hundreds of thousands of persons takes milliseconds.
+        let known = known.filter(|known| known.sizes == sizes);
         Self {
-            sizes,
-            digest: digest(sizes),
+            key: known.unwrap_or_else(|| Key {
+                sizes,
+                digest: digest(sizes),
+            }),
             moment: columns.moment(),
             count,
         }
@@ -64,19 +82,18 @@ impl<C: Count> RememberedCounts<C> {
     pub(crate) fn find(&self, digest: impl Fn(Sizes) -> Fingerprint) -> Option<Remembered<C>> {
         let mut all_sizes: Vec<Sizes> = Vec::new();
         for known in self.counts().iter() {
-            if !all_sizes.contains(&known.sizes) {
-                all_sizes.push(known.sizes);
+            if !all_sizes.contains(&known.key.sizes) {
+                all_sizes.push(known.key.sizes);
             }
         }
         // Digests are made without the lock; most counts have the same sizes.
-        let keys: Vec<(Sizes, Fingerprint)> = all_sizes
-            .into_iter()
-            .map(|sizes| (sizes, digest(sizes)))
-            .collect();
+        let keys = all_sizes.into_iter().map(|sizes| Key {
+            sizes,
+            digest: digest(sizes),
+        });
+        let keys: Vec<Key> = keys.collect();
         let mut counts = self.counts();
-        let place = counts
-            .iter()
-            .rposition(|known| keys.contains(&(known.sizes, known.digest)))?;
+        let place = counts.iter().rposition(|known| keys.contains(&known.key))?;
         let known = counts.remove(place);
         counts.push(known.clone());
         Some(known)
@@ -88,12 +105,24 @@ impl<C: Count> RememberedCounts<C> {
             return;
         }
         let mut counts = self.counts();
-        counts.retain(|known| (known.sizes, known.digest) != (counted.sizes, counted.digest));
+        counts.retain(|known| known.key != counted.key);
         counts.push(counted);
+        let mut newest: Vec<Sizes> = Vec::new();
+        for known in counts.iter().rev() {
+            if newest.len() < MOST_SIZES && !newest.contains(&known.key.sizes) {
+                newest.push(known.key.sizes);
+            }
+        }
+        counts.retain(|known| newest.contains(&known.key.sizes));
         let bytes = |counts: &[Remembered<C>]| counts.iter().map(|known| known.count.bytes()).sum::<usize>();
         while counts.len() > MOST_COUNTS || bytes(&counts) > MOST_BYTES {
             counts.remove(0);
         }
+    }
+
+    /// Forgets all counts.
+    pub(crate) fn clear(&self) {
+        self.counts().clear();
     }
 
     /// The memory in bytes.
@@ -129,7 +158,7 @@ mod tests {
         let selected = selection.compile(&columns);
         let counts = RememberedCounts::default();
         let insert = |number, bytes| {
-            let counted = Remembered::new(&selected, digest(number), Bytes(bytes));
+            let counted = Remembered::new(&selected, None, digest(number), Bytes(bytes));
             counts.insert(&selected, counted);
         };
         let is_known = |number| counts.find(digest(number)).is_some();
@@ -146,5 +175,7 @@ mod tests {
         }
         assert!(!is_known(101) && is_known(102) && is_known(105));
         assert!(counts.bytes() <= MOST_BYTES);
+        counts.clear();
+        assert_eq!(counts.bytes(), 0);
     }
 }

@@ -117,11 +117,11 @@ impl RememberedFacets {
             selected.write_key(sizes, &mut bytes);
             Fingerprint::from_bytes(&bytes)
         };
-        let known = self
-            .find(digest)
-            .and_then(|known| FacetCounts::update(known, selected));
-        let counts = known.unwrap_or_else(|| FacetCounts::of_all(selected));
-        self.insert(selected, Remembered::new(selected, digest, counts.clone()));
+        let known = self.find(digest);
+        let key = known.as_ref().map(|known| known.key);
+        let updated = known.and_then(|known| FacetCounts::update(known, selected));
+        let counts = updated.unwrap_or_else(|| FacetCounts::of_all(selected));
+        self.insert(selected, Remembered::new(selected, key, digest, counts.clone()));
         counts
     }
 }

@@ -47,7 +47,7 @@ pub(crate) struct CachedColumns {
 
 impl CachedColumns {
     /// The memory in bytes of what belongs to columns of this size, and of themselves.
-    pub(crate) fn bytes_with(&self, columns: usize) -> usize {
+    fn bytes_with(&self, columns: usize) -> usize {
         columns + self.people_bytes.load(Ordering::Relaxed) + self.summaries.bytes() + self.facets.bytes()
     }
 }
@@ -177,6 +177,17 @@ impl ColumnCache {
     /// Whether the columns of an organisation are loaded.
     pub(crate) fn is_ready(&self, org: i64) -> bool {
         matches!(self.entries().get(&org), Some(Entry::Ready(_)))
+    }
+
+    /// Notes the size of an organisation's columns with what belongs to them, and makes space for it. If there is not enough,
+    /// the remembered counts are forgotten. Returns false if there is still not enough.
+    pub(crate) fn reserve_for(&self, org: i64, cached: &CachedColumns, columns: usize) -> bool {
+        if self.reserve(org, cached.bytes_with(columns)) {
+            return true;
+        }
+        cached.summaries.clear();
+        cached.facets.clear();
+        self.reserve(org, cached.bytes_with(columns))
     }
 
     /// Notes the size of an organisation's columns, and makes space for it. Returns false if there is not enough.

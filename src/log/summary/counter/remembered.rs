@@ -84,7 +84,9 @@ impl RememberedSummaries {
         // By user there is a group for each, and no group is a sum.
         let can_be_remembered = !selected.depends_on_time() && !by.contains(&Dimension::User);
         let known = can_be_remembered.then(|| self.find(|sizes| question.digest(sizes)));
-        let counted = match known.flatten().and_then(|known| question.update(known)) {
+        let known = known.flatten();
+        let key = known.as_ref().map(|known| known.key);
+        let counted = match known.and_then(|known| question.update(known)) {
             Some(updated) => updated,
             None => match LaneCounter::new(question) {
                 Some(counter) if can_be_remembered => counter.count_tallies(),
@@ -93,7 +95,7 @@ impl RememberedSummaries {
             },
         };
         let result = counted.result(by, most_groups);
-        let counted = Remembered::new(selected, |sizes| question.digest(sizes), counted);
+        let counted = Remembered::new(selected, key, |sizes| question.digest(sizes), counted);
         self.insert(selected, counted);
         Ok(result)
     }

@@ -104,8 +104,7 @@ impl Store {
                 .runtime()
                 .spawn_blocking(move || apply(&mut followed, &step).map(|()| followed.columns.bytes()));
             let bytes = applying.await.map_err(|_| StoreError::Closed)??;
-            let bytes = cached.bytes_with(bytes);
-            if !self.column_cache().reserve(org, bytes) {
+            if !self.column_cache().reserve_for(org, cached, bytes) {
                 return Err(Unusable::NoSpace);
             }
             if is_last {

@@ -55,10 +55,7 @@ impl Store {
             known = extended.await.map_err(|_| StoreError::Closed)?;
             let bytes = known.people.bytes();
             cached.people_bytes.store(bytes, Ordering::Relaxed);
-            if !self
-                .column_cache()
-                .reserve(org, cached.bytes_with(columns.bytes()))
-            {
+            if !self.column_cache().reserve_for(org, cached, columns.bytes()) {
                 self.column_cache().refuse(org, NO_SPACE_TIME);
                 return Ok(None);
             }

@@ -15,6 +15,8 @@ use crate::store::db::{Store, StoreError};
 
 use super::KEYS_PER_QUERY;
 
+/// The users whose attributes are read at once.
+const USERS_PER_QUERY: i64 = 10_000;
 /// The most bytes that a server keeps for all organisations together.
 const MOST_BYTES: usize = 32 * 1024 * 1024;
 
@@ -62,11 +64,13 @@ impl Attributes {
     /// Counts the rows of the users.
     pub(super) fn count(&self, rows_by_user: &HashMap<i64, u64>) -> CountedAttributes {
         let rows_of = |user: &i64| rows_by_user.get(user).copied().unwrap_or(0);
+        // What no counted user has is not shown: not even its name.
         let by_key = |keys: &[(i64, i64)]| {
             let mut counts = HashMap::new();
             for (user, key) in keys {
                 *counts.entry(*key).or_default() += rows_of(user);
             }
+            counts.retain(|_, rows| *rows > 0);
             counts
         };
         let fields = self.fields.iter().map(|(name, field)| {
@@ -83,7 +87,7 @@ impl Attributes {
         CountedAttributes {
             teams: by_key(&self.teams),
             groups: by_key(&self.groups),
-            fields: fields.collect(),
+            fields: fields.filter(|(_, values)| !values.is_empty()).collect(),
         }
     }
 
@@ -124,6 +128,9 @@ impl AttributeCache {
         };
         let mut entries = self.entries();
         entries.retain(|(known, _)| known.org != version.org);
+        if attributes.bytes() > MOST_BYTES / 2 {
+            return; // without removing those of the others
+        }
         entries.push((version, attributes));
         while bytes(&entries) > MOST_BYTES {
             entries.remove(0);
@@ -139,42 +146,62 @@ impl Store {
         org: i64,
         users: Vec<i64>,
     ) -> Result<Arc<Attributes>, StoreError> {
+        let mut attributes = Attributes::default();
         if users.len() <= KEYS_PER_QUERY {
-            return Ok(Arc::new(self.read_attributes(org, Some(users)).await?));
+            let of_users = |select: &mut Sql| _ = select.push(" AND user_key").any_of(users.clone());
+            self.read_attributes(org, of_users, &mut attributes).await?;
+            return Ok(Arc::new(attributes));
         }
         // A change after this is read too, or makes another version.
         let version = self.directory_version(org).await?;
         if let Some(known) = cache.find(version) {
             return Ok(known);
         }
-        let attributes = Arc::new(self.read_attributes(org, None).await?);
+        let mut after = i64::MIN;
+        loop {
+            let select = Sql::new("SELECT key FROM users WHERE org = $1 AND key > $2 ORDER BY key LIMIT $3");
+            let select = select.with(org).with(after).with(USERS_PER_QUERY);
+            let page: Vec<(i64,)> = self.long_db().fetch_rows(select).await?;
+            let Some((last,)) = page.last().copied() else {
+                break;
+            };
+            let of_users = |select: &mut Sql| {
+                select.push(" AND user_key > ").bind(after);
+                select.push(" AND user_key <= ").bind(last);
+            };
+            self.read_attributes(org, of_users, &mut attributes).await?;
+            after = last;
+        }
+        let attributes = Arc::new(attributes);
         if version.number.is_some() {
             cache.insert(version, Arc::clone(&attributes));
         }
         Ok(attributes)
     }
 
-    /// Reads the attributes of these users, or of all.
-    async fn read_attributes(&self, org: i64, users: Option<Vec<i64>>) -> Result<Attributes, StoreError> {
+    /// Reads the attributes of some users. `of_users` adds the condition.
+    async fn read_attributes(
+        &self,
+        org: i64,
+        of_users: impl Fn(&mut Sql),
+        attributes: &mut Attributes,
+    ) -> Result<(), StoreError> {
         let select = |columns: &str| {
             let mut select = Sql::new(&format!("SELECT user_key, {columns} WHERE org = $1")).with(org);
-            if let Some(users) = &users {
-                select.push(" AND user_key").any_of(users.clone());
-            }
+            of_users(&mut select);
             select
         };
         let db = self.long_db();
-        let mut attributes = Attributes {
-            teams: db.fetch_rows(select("team FROM memberships")).await?,
-            groups: db.fetch_rows(select("group_key FROM group_members")).await?,
-            ..Attributes::default()
-        };
+        let teams: Vec<(i64, i64)> = db.fetch_rows(select("team FROM memberships")).await?;
+        attributes.teams.extend(teams);
+        let groups: Vec<(i64, i64)> = db.fetch_rows(select("group_key FROM group_members")).await?;
+        attributes.groups.extend(groups);
         let fields: Vec<(i64, String, String)> =
             db.fetch_rows(select("field, value FROM user_fields")).await?;
         for (user, field, value) in fields {
             attributes.add_field(user, field, value);
         }
-        Ok(attributes)
+        Ok(())
     }
 }
 
@@ -203,11 +230,13 @@ mod tests {
     #[test]
     fn only_counted_users_count() {
         let counted = attributes(6).count(&HashMap::from([(0, 5), (1, 7), (3, 1), (9, 100)]));
-        assert_eq!(counted.teams, HashMap::from([(1_000, 6), (1_001, 7), (1_002, 0)]));
+        assert_eq!(counted.teams, HashMap::from([(1_000, 6), (1_001, 7)]));
         let mut region = FacetValues::default();
         region.add("region 0", "region 0", 5);
         region.add("region 1", "region 1", 8);
         assert_eq!(counted.fields, BTreeMap::from([("Region".to_owned(), region)]));
+        let nobody = attributes(6).count(&HashMap::from([(9, 100)]));
+        assert_eq!(nobody, CountedAttributes::default(), "no name of others is shown");
     }
 
     #[test]
@@ -224,7 +253,7 @@ mod tests {
     #[test]
     fn organisations_that_were_not_used_make_space() {
         let cache = AttributeCache::default();
-        let large = Arc::new(attributes(300_000));
+        let large = Arc::new(attributes(300_000)); // a third of the space
         for org in 1..=3 {
             cache.insert(version(org, 1), Arc::clone(&large));
             cache.find(version(1, 1));
