@@ -33,12 +33,16 @@ async fn create_chain(admin: &Caller, path: &str, elements: Vec<Body>) {
     }
 }
 
-/// Sends the request when nothing is cached, and three more times.
+/// Sends the request twice when nothing is cached, and three more times. The shortest time counts: other tests run beside it.
 async fn measure(admin: &Caller, caller: &Caller, path: &str, name: &str) {
-    // A change of the directory makes what is cached outdated.
-    admin.patch("/v1/users/other", &json!({"job_title": path})).await.expect(200);
-    let (answer, cold) = timed(caller.get(path)).await;
-    answer.expect(200);
+    let mut cold = Duration::MAX;
+    for round in 0..2 {
+        // A change of the directory makes what is cached outdated.
+        admin.patch("/v1/users/other", &json!({"job_title": format!("{path} {round}")})).await.expect(200);
+        let (answer, took) = timed(caller.get(path)).await;
+        answer.expect(200);
+        cold = cold.min(took);
+    }
     let mut warm = Duration::MAX;
     for _ in 0..3 {
         let (answer, took) = timed(caller.get(path)).await;
