@@ -20,15 +20,15 @@ impl Fingerprint {
             hasher.update((part.len() as u64).to_be_bytes());
             hasher.update(part);
         }
-        Self::of(hasher)
+        Self::from_hasher(hasher)
     }
 
     /// The fingerprint of bytes.
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        Self::of(Sha256::new().chain_update(bytes))
+        Self::from_hasher(Sha256::new().chain_update(bytes))
     }
 
-    fn of(hasher: Sha256) -> Self {
+    fn from_hasher(hasher: Sha256) -> Self {
         let mut bytes = [0; Self::LENGTH];
         for (byte, digest_byte) in bytes.iter_mut().zip(hasher.finalize()) {
             *byte = digest_byte;

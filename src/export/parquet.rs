@@ -2,8 +2,8 @@
 //!
 //! Rows are collected in columns (`column`, `texts`), and a row group is written when it is large enough (`groups`). So the
 //! memory of an export is that of one row group and of the cached cells. A row refers to its person, content and verb by
-//! numbers (`shared`), from which their columns are filled when the row group is written. The mark with which a file begins is sent with the first rows. The footer, without which a file is
-//! unreadable, is written at the end.
+//! numbers (`shared`), from which their columns are filled when the row group is written. The mark with which a file begins
+//! is sent with the first rows. The footer, without which a file is unreadable, is written at the end.
 
 mod column;
 mod groups;

@@ -58,7 +58,7 @@ impl<C: Count> Remembered<C> {
         count: C,
     ) -> Self {
         let columns = selected.columns();
-        let sizes = Sizes::of(columns);
+        let sizes = Sizes::from_columns(columns);
         // A digest of hundreds of thousands of persons takes milliseconds.
         let known = known.filter(|known| known.sizes == sizes);
         Self {

@@ -71,7 +71,7 @@ pub(crate) struct Sizes {
 
 impl Sizes {
     /// The sizes of the present state.
-    pub(crate) fn of(columns: &LogColumns) -> Self {
+    pub(crate) fn from_columns(columns: &LogColumns) -> Self {
         Self {
             persons: columns.persons().len(),
             contents: columns.contents().len(),

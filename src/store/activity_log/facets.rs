@@ -33,6 +33,7 @@ use crate::store::db::column_cache::CachedColumns;
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
+use crate::store::directory::lookups::select_users_of_persons;
 
 use attributes::AttributeCache;
 
@@ -333,7 +334,7 @@ impl Store {
         let mut persons: Vec<i64> = counter.persons.keys().map(|key| key.0).collect();
         persons.sort_unstable();
         for persons in persons.chunks(KEYS_PER_QUERY) {
-            let select = Sql::new(SELECT_USERS_OF_PERSONS).with(org).with(persons.to_vec());
+            let select = select_users_of_persons(org, persons.to_vec());
             let users: Vec<(PersonKey, i64)> = self.long_db().fetch_rows(select).await?;
             for (person, user) in users {
                 *rows_by_user.entry(user).or_default() += counter.persons.get(&person).copied().unwrap_or(0);
@@ -372,8 +373,6 @@ columns! {
     }
 }
 
-const SELECT_USERS_OF_PERSONS: &str =
-    "SELECT key, user_key FROM persons WHERE org = $1 AND key IN LIST($2) AND user_key IS NOT NULL";
 const SELECT_TEAM_NAMES: &str = "SELECT key, id, name FROM teams WHERE org = $1 AND key IN LIST($2)";
 const SELECT_GROUP_NAMES: &str = "SELECT key, id, name FROM groups WHERE org = $1 AND key IN LIST($2)";
 

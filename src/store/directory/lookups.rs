@@ -361,6 +361,14 @@ fn details_of_all(
     Ok(details)
 }
 
+/// The query for those of these persons that belong to a user, and for their users.
+pub(crate) fn select_users_of_persons(org: i64, keys: Vec<i64>) -> Sql {
+    let select = Sql::new(
+        "SELECT key, user_key FROM persons WHERE org = $1 AND key IN LIST($2) AND user_key IS NOT NULL",
+    );
+    select.with(org).with(keys)
+}
+
 impl Store {
     /// The key of the organisation, if there are keys to look up in it.
     async fn org_of<K>(&self, organisation: &OrgId, keys: &[K]) -> Result<Option<i64>, StoreError> {
@@ -487,12 +495,8 @@ impl Store {
         let Some(org) = self.org_of(organisation, keys).await? else {
             return Ok(HashMap::new());
         };
-        let select = Sql::new(
-            "SELECT p.key, p.user_key FROM persons p \
-             WHERE p.org = $1 AND p.user_key IS NOT NULL AND p.key IN LIST($2)",
-        );
-        let numbers: Vec<i64> = keys.iter().map(|key| key.0).collect();
-        let rows: Vec<(PersonKey, i64)> = self.db().fetch_rows(select.with(org).with(numbers)).await?;
+        let select = select_users_of_persons(org, keys.iter().map(|key| key.0).collect());
+        let rows: Vec<(PersonKey, i64)> = self.db().fetch_rows(select).await?;
         Ok(rows.into_iter().map(|(key, user)| (key, UserKey(user))).collect())
     }
 

@@ -11,6 +11,7 @@ use crate::log::columns::people::People;
 use crate::store::db::column_cache::{CachedColumns, CachedPeople, FollowedColumns, NO_SPACE_TIME};
 use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
+use crate::store::directory::lookups::select_users_of_persons;
 
 /// With more persons than this, the persons of all users are read at once.
 const MANY_PERSONS: usize = 5_000;
@@ -70,10 +71,7 @@ impl Store {
         } else if persons.is_empty() {
             return Ok(HashMap::new());
         } else {
-            let select = Sql::new(
-                "SELECT key, user_key FROM persons WHERE org = $1 AND key IN LIST($2) AND user_key IS NOT NULL",
-            );
-            select.with(org).with(persons.to_vec())
+            select_users_of_persons(org, persons.to_vec())
         };
         let users: Vec<(i64, i64)> = self.long_db().fetch_rows(select).await?;
         Ok(users.into_iter().collect())
