@@ -83,11 +83,12 @@ pub use directory::courses::{
 };
 pub use directory::credentials::StoredCredential;
 
+pub use directory::details::UserKey;
 pub use directory::keyed::{ListPart, WriteError};
 pub use directory::launches::{
     CreatedLaunch, LaunchFilter, LaunchRefusal, NewLaunch, OpenedLaunch, StoredLaunch,
 };
-pub use directory::lookups::{Lookups, UserKey};
+pub use directory::lookups::Lookups;
 pub use directory::organisations::OrganisationChange;
 pub use directory::resolve::Resolution;
 pub use imports::claims::{ClaimScope, ImportClaim, ImportEnd};

@@ -7,6 +7,7 @@ pub(crate) mod contacts;
 pub(crate) mod contents;
 pub(crate) mod courses;
 pub(crate) mod credentials;
+pub(crate) mod details;
 pub(crate) mod disclosed_recipients;
 pub(crate) mod groups;
 pub(crate) mod keyed;

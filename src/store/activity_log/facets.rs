@@ -33,7 +33,7 @@ use crate::store::db::column_cache::CachedColumns;
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
-use crate::store::directory::lookups::select_users_of_persons;
+use crate::store::directory::details::select_users_of_persons;
 
 use attributes::AttributeCache;
 

@@ -11,7 +11,7 @@ use crate::log::columns::people::People;
 use crate::store::db::column_cache::{CachedColumns, CachedPeople, FollowedColumns, NO_SPACE_TIME};
 use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
-use crate::store::directory::lookups::select_users_of_persons;
+use crate::store::directory::details::select_users_of_persons;
 
 /// With more persons than this, the persons of all users are read at once.
 const MANY_PERSONS: usize = 5_000;
