@@ -12,6 +12,7 @@
 mod axes;
 mod best;
 pub(crate) mod columns;
+mod each_row;
 pub(crate) mod remembered;
 
 use std::collections::hash_map::Entry;

@@ -6,26 +6,21 @@
 //! person and each part of a group by row. By user, a group belongs to one lane too, so only the groups of one lane are
 //! in memory.
 //!
-//! With too many groups for arrays, a [`SummaryCounter`] counts the rows one by one.
+//! With too many groups for arrays, [`each_row`](super::each_row) counts the rows one by one.
 
 use std::collections::HashMap;
 
 use super::axes::{PersonAxes, RowAxes};
 use super::best::{Distinct, Greatest};
 use super::remembered::{GroupTallies, Question};
-use super::{
-    CountFault, CountedActivity, CountedGroups, LimitExceeded, PlacedScore, SummaryCounter, Tally,
-    count_in_partitions, keep_largest,
-};
+use super::{CountedGroups, PlacedScore, Tally, keep_largest};
 use crate::base::clock::Timestamp;
 use crate::catalogue::{ContentFormat, LearningType};
+use crate::log::columns::NO_SESSION;
 use crate::log::columns::block::Block;
 use crate::log::columns::people::People;
 use crate::log::columns::selection::{Selected, run_threads, threads_for};
-use crate::log::columns::{Kind, NO_SESSION};
-use crate::log::projection::Percent;
 use crate::log::summary::{Dimension, MOST_DIMENSIONS, Measures};
-use uuid::Uuid;
 
 /// The most groups that are counted in arrays at once: 45 MB.
 const MAX_GROUPS: usize = 400_000;
@@ -387,85 +382,18 @@ fn total_of(counts: &[Counts]) -> Tally {
     total
 }
 
-/// Counts the selected rows one by one.
-pub(super) fn count_each_row(
-    question: Question<'_>,
-    most_groups: usize,
-) -> Result<CountedGroups, LimitExceeded> {
-    let Question {
-        by,
-        zone,
-        selected,
-        lookups,
-    } = question;
-    count_in_partitions(by, zone, most_groups, |counter| {
-        let mut places = Vec::new();
-        for number in 0..selected.blocks().len() {
-            selected.find_places(number, selected.persons(), &mut places);
-            for place in &places {
-                add_row(number, *place as usize, selected, lookups, counter)?;
-            }
-        }
-        Ok(())
-    })
-}
-
-fn add_row(
-    number: usize,
-    place: usize,
-    selected: &Selected<'_>,
-    lookups: &SummaryLookups<'_>,
-    counter: &mut SummaryCounter,
-) -> Result<(), CountFault> {
-    let columns = selected.columns();
-    let block = &selected.blocks()[number];
-    let Some(Kind {
-        action,
-        completed,
-        success,
-        is_part,
-        ..
-    }) = columns.kinds()[block.kind[place] as usize]
-    else {
-        return Ok(());
-    };
-    let person = block.person[place] as usize;
-    // The counter needs no more of a user than a key, and a person without user has its own.
-    let user = lookups.people.key(lookups.people.users()[person]);
-    let content = columns.contents()[block.content[place] as usize];
-    let (learning_type, content_type) = content
-        .map(|content| lookups.kind_of(content))
-        .unwrap_or_default();
-    let session = columns.sessions()[block.session[place] as usize];
-    let registration = session.and_then(|session| session.registration.checked_sub(1));
-    counter.add(&CountedActivity {
-        happened_at: Timestamp::from_micros(block.happened_at[place]),
-        seq: selected.seq(number, place),
-        person: user,
-        user: Some(user),
-        teams: lookups.teams_of(user),
-        content,
-        learning_type,
-        content_type,
-        action,
-        completed,
-        success,
-        percent: block.percent.get(place).map(Percent),
-        is_part,
-        seconds: block.seconds.get(place),
-        registration: registration.map(|code| Uuid::from_u128(code.into())),
-        session: session.and_then(|session| columns.cmi5_session(session.session)),
-    })
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use chrono_tz::Tz;
     use proptest::prelude::*;
+    use uuid::Uuid;
 
     use super::*;
     use crate::log::columns::ColumnRow;
     use crate::log::columns::tests::{any_row, apply, everything};
+    use crate::log::projection::Percent;
+    use crate::log::summary::counter::each_row::count_each_row;
+    use crate::log::summary::counter::{CountedActivity, SummaryCounter};
 
     const USERS: [(i64, i64); 4] = [(100, 1_000), (101, 1_000), (102, 1_001), (105, 1_001)];
 

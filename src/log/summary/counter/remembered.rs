@@ -11,7 +11,8 @@ use std::collections::HashMap;
 
 use chrono_tz::Tz;
 
-use super::columns::{LaneCounter, SummaryLookups, count_each_row};
+use super::columns::{LaneCounter, SummaryLookups};
+use super::each_row::count_each_row;
 use super::{CountedGroups, LimitExceeded, Tally};
 use crate::base::fingerprint::Fingerprint;
 use crate::log::columns::former::Changes;
