@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 
 use super::axes::{PersonAxes, RowAxes};
-use super::best::{Distinct, Greatest};
+use super::best::{Distinct, Extent, Greatest};
 use super::remembered::{GroupTallies, Question};
 use super::{CountedGroups, PlacedScore, Tally, keep_largest};
 use crate::base::clock::Timestamp;
@@ -227,7 +227,10 @@ impl<'a> LaneCounter<'a> {
     }
 
     fn empty_counts(&self) -> Counts {
-        let sessions = self.selected.columns().sessions().len();
+        let extent = Extent {
+            attempts: self.selected.columns().sessions().len(),
+            rows: self.selected.blocks().iter().map(Block::len).sum(),
+        };
         let parts = if self.is_by_user {
             self.lane
         } else {
@@ -238,9 +241,9 @@ impl<'a> LaneCounter<'a> {
             finished: Vec::new(),
             is_truncated: false,
             total: Tally::default(),
-            completions: Distinct::new(sessions),
-            scores: Greatest::new(sessions),
-            durations: Greatest::new(sessions),
+            completions: Distinct::new(extent),
+            scores: Greatest::new(extent),
+            durations: Greatest::new(extent),
             bits: vec![0; (self.lane * self.row_codes).div_ceil(64)],
         }
     }
