@@ -286,7 +286,6 @@ const IN_ORDER: &[(&str, &str)] = &[
     ("import=ec531277-b57b-4c15-8d91-d292c5b2b8f7", "activities_import"),
     ("latest=true", "activities_latest "),
     ("latest=true&sort=happened_at", "activities_latest "),
-    ("expired=true&latest=true", "activities_latest "),
     ("expired=false&latest=true&sort=happened_at", "activities_latest "),
     ("content=c0005", "activities_content"),
     ("tag=rare", "activities_content"),
@@ -314,6 +313,7 @@ const COLLECTED: &[(&str, &[&str])] = &[
     ("team=all&result=failed&period=previous_month", &["activities_success", "activities_person"]),
     ("team=all&device_type=tv", &["activities_device_type", "activities_person"]),
     ("latest=true&team=all", &["activities_latest ", "activities_latest_person"]),
+    ("expired=true&latest=true", &["activities_expiring", "activities_latest "]),
     ("user=u0007&latest=true", &["activities_latest_person"]),
     ("action=arranged,added", &["activities_action"]),
     ("action=viewed,completed", &["activities_action"]),
@@ -379,6 +379,7 @@ const FEW_AMONG_MANY: &[(&str, &str)] = &[
         "team=all&type=quiz&bulk_import=true&result=failed",
         "a.import IS NOT NULL AND NOT a.success AND a.content IN (SELECT c.key FROM contents c WHERE c.type = {quiz})",
     ),
+    ("expired=true&latest=true&origin=system", "1 = 0"),
     ("certificate_expires_within=P1D", "a.certificate_expires_at BETWEEN {start} AND {start} + 86400000000"),
 ];
 

@@ -59,6 +59,22 @@ impl Span {
         }
     }
 
+    /// The first part of it, up to this place; all of it without a place.
+    fn up_to(self, end: Option<Place>) -> Self {
+        Self {
+            through: end.or(self.through),
+            ..self
+        }
+    }
+
+    /// What follows its first part; `None` if that is all of it.
+    fn after_part(self, part: Self) -> Option<Self> {
+        (part.through != self.through).then_some(Self {
+            after: part.through,
+            ..self
+        })
+    }
+
     /// Adds the condition that a row is in the part.
     fn push(self, sql: &mut Sql) {
         let (after, through) = match self.sort {
@@ -307,34 +323,31 @@ impl Store {
         search: &Search<'_>,
         bytes: usize,
     ) -> Result<base::Page<PageRow>, StoreError> {
-        let mut span = search.span();
-        let last = span.through;
+        let mut rest = search.span();
         let mut page: base::Page<PageRow> = base::Page::empty();
         for step in search.paths.steps() {
-            let source = match step {
+            let (source, part) = match step {
                 Step::Walk(source, entries) => {
                     let entries = entries.div_ceil(source.lookups());
-                    let end: Option<(i64, i64)> =
-                        self.db().fetch_row(search.end(source, span, entries)).await?;
-                    span.through = end.or(last);
-                    source
+                    let end: Option<Place> = self.db().fetch_row(search.end(source, rest, entries)).await?;
+                    (source, rest.up_to(end))
                 }
-                Step::Finish(source) => {
-                    span.through = last;
-                    source
-                }
+                Step::Finish(source) => (source, rest),
             };
             let limits = PageLimits {
                 rows: (search.page.limit as usize + 1).saturating_sub(page.items.len()),
                 bytes: bytes.saturating_sub(page.items.iter().map(PageRow::bytes).sum()),
             };
-            let found = self.search_part(search, source, span, limits).await?;
+            let found = self.search_part(search, source, part, limits).await?;
             page.items.extend(found.items);
             page.more = found.more;
-            if page.more || page.items.len() > search.page.limit as usize || span.through == last {
+            if page.more || page.items.len() > search.page.limit as usize {
                 break;
             }
-            span.after = span.through;
+            match rest.after_part(part) {
+                Some(following) => rest = following,
+                None => break,
+            }
         }
         Ok(page)
     }
@@ -499,5 +512,23 @@ mod tests {
         );
         let oldest = span(Sort::OldestFirst, None);
         assert_eq!(oldest.after, Some((9, i64::MAX)));
+    }
+
+    /// Each walk goes on where the one before has ended, and has an end of its own.
+    #[test]
+    fn parts_follow_each_other_up_to_the_end() {
+        let whole = Span::new(Sort::NewestFirst, None, window(10, 20));
+        let first = whole.up_to(Some((17, 3)));
+        assert_eq!((first.after, first.through), (whole.after, Some((17, 3))));
+        let rest = whole.after_part(first).expect("the rest");
+        assert_eq!((rest.after, rest.through), (Some((17, 3)), whole.through));
+        let second = rest.up_to(Some((12, 9)));
+        assert_eq!((second.after, second.through), (rest.after, Some((12, 9))));
+        let rest = rest.after_part(second).expect("the rest");
+        assert_eq!(rest.through, whole.through);
+        assert_eq!(rest.after_part(rest.up_to(None)), None);
+        let endless = Span::new(Sort::OldestFirst, None, Window::default());
+        assert_eq!(endless.after_part(endless.up_to(None)), None);
+        assert!(endless.after_part(endless.up_to(Some((1, 1)))).is_some());
     }
 }

@@ -160,7 +160,7 @@ impl Source {
 /// What is done next to find the rows of a page.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Step<'p> {
-    /// Reads about this number of entries of the index.
+    /// Reads about this number of entries of the index that meet its conditions. Others are passed over within the index.
     Walk(&'p Source, usize),
     /// Finds all rows that are still missing.
     Finish(&'p Source),
@@ -208,7 +208,7 @@ impl Paths {
         if let Some(expiring) = by_certificate(restrictions).filter(|_| !is_few) {
             return Self::only(expiring);
         }
-        let mut walks = by_values(restrictions);
+        let mut walks = by_values(restrictions, is_few);
         let walk_limit = match &keys {
             None => usize::MAX,
             Some(keys) if walks.is_empty() && !is_few => keys.lookups().saturating_mul(COST_OF_KEY),
@@ -323,8 +323,9 @@ fn by_certificate(restrictions: Restrictions<'_>) -> Option<Source> {
     )
 }
 
-/// The indexes by values of the row that may be rare, one for each filter that has such a value.
-fn by_values(restrictions: Restrictions<'_>) -> Vec<Source> {
+/// The indexes by values of the row that may be rare, one for each filter that has such a value. `is_few` tells that few
+/// persons or contents are selected.
+fn by_values(restrictions: Restrictions<'_>, is_few: bool) -> Vec<Source> {
     let mut sources = Vec::new();
     for (filter, verbs) in restrictions.filter.each().zip(restrictions.verbs) {
         if !filter.actions.is_empty() {
@@ -354,20 +355,21 @@ fn by_values(restrictions: Restrictions<'_>) -> Vec<Source> {
                     .with(" AND a.import IS NOT NULL", None),
             );
         }
-        let is_latest = restrictions.filter.shows_latest_only();
-        sources.extend(by_marks(filter, restrictions.now, is_latest));
+        // The few newest completions of few persons or contents are read at once.
+        let reads_latest = is_few && restrictions.filter.shows_latest_only();
+        sources.extend(by_marks(filter, restrictions.now, reads_latest));
     }
     sources.retain(|source| source.lookups() <= FEW_KEYS);
     sources
 }
 
-/// The indexes of rows with a mark that may be rare. The index of the newest completions has the expired ones, too.
-fn by_marks(filter: &Filter, now: Timestamp, is_latest: bool) -> impl Iterator<Item = Source> {
+/// The indexes of rows with a mark that may be rare. `reads_latest` tells that the newest completions are few.
+fn by_marks(filter: &Filter, now: Timestamp, reads_latest: bool) -> impl Iterator<Item = Source> {
     let imported = (filter.bulk_import == Some(true))
         .then(|| Source::sorted("activities_imported").with(" AND a.import IS NOT NULL", None));
     let certified = (filter.has_certificate == Some(true))
         .then(|| Source::sorted("activities_certified").with(" AND a.certified", None));
-    let expired = (filter.expired == Some(true) && !is_latest).then(|| {
+    let expired = (filter.expired == Some(true) && !reads_latest).then(|| {
         Source::sorted("activities_expiring").with(
             " AND a.expired_at IS NOT NULL AND a.expired_at < ",
             Some(now.micros()),
@@ -469,6 +471,21 @@ mod tests {
             first_steps(&choose(&filter, &EVERYONE, None)),
             [("activities_action", None)]
         );
+    }
+
+    /// Most of the newest completions may never expire, and most of those that expire may be renewed. Neither index is
+    /// the better one for any log.
+    #[test]
+    fn newest_expired_completions_are_searched_in_both_indexes() {
+        let filter = Filter {
+            expired: Some(true),
+            latest: true,
+            ..Filter::default()
+        };
+        let steps = first_steps(&choose(&filter, &EVERYONE, None));
+        assert_eq!(steps[0], ("activities_expiring", Some(500)));
+        assert_eq!(steps[1], ("activities_latest", Some(500)));
+        assert_eq!(steps[2], ("activities_expiring", Some(2_000)));
     }
 
     #[test]
