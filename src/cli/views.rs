@@ -34,7 +34,7 @@ impl Views {
 }
 
 async fn print(store: &Store, organisation: Option<&OrgId>, role: Option<&str>) -> Result<(), CliError> {
-    let sets = find_view_sets(store, organisation).await?;
+    let sets = find_view_sets(store, organisation, role).await?;
     let mut statements = vec![store.bi_index().await?];
     for set in &sets {
         statements.extend(set.statements());
@@ -57,7 +57,7 @@ pub(super) async fn install(
     organisation: Option<&OrgId>,
     role: Option<&str>,
 ) -> Result<(), CliError> {
-    let sets = find_view_sets(store, organisation).await?;
+    let sets = find_view_sets(store, organisation, role).await?;
     store.install_bi_index().await?;
     let mut first_error = None;
     for set in &sets {
@@ -102,7 +102,19 @@ async fn set_role(store: &Store, schema: &ViewSchema, role: &str) {
     }
 }
 
-async fn find_view_sets(store: &Store, organisation: Option<&OrgId>) -> Result<Vec<ViewSet>, CliError> {
+/// The views of one or all organisations. Refuses what the database can't do.
+async fn find_view_sets(
+    store: &Store,
+    organisation: Option<&OrgId>,
+    role: Option<&str>,
+) -> Result<Vec<ViewSet>, CliError> {
+    if role.is_some() && store.is_distributed().await? {
+        return Err(CliError::Refused(
+            "the tables are distributed: a worker runs a query with the rights of its reader, and not with those of the \
+             views. So only the owner of the tables and superusers can read the views; give a reader a CSV or Parquet file"
+                .to_owned(),
+        ));
+    }
     let sets = store.bi_views(organisation).await?;
     let Some(organisation) = organisation else {
         return Ok(sets);

@@ -6,6 +6,7 @@
 use crate::base::ids::OrgId;
 use crate::store::db::columns::columns;
 use crate::store::db::database::{Db, Engine, Sql};
+use crate::store::db::postgres::READ_SCANS;
 use crate::store::db::{Store, StoreError};
 
 /// The tables that every node has whole: those without an organisation, and those that are read before the organisation is
@@ -176,6 +177,7 @@ fn lock_text(tables: &[PlacedTable]) -> String {
 
 impl Store {
     /// Distributes the tables that are not distributed yet, in one transaction, with their rows. Returns their number.
+    /// Every node then plans the scans of this role as the server demands of one node ([`READ_SCANS`]).
     ///
     /// # Errors
     ///
@@ -190,11 +192,15 @@ impl Store {
         let Db::Postgres { write, .. } = self.db() else {
             return Err(DistributionError::NotPostgres);
         };
+        // The nodes get the settings of a role that they know. They know the owner of their tables.
+        let settings = self.scan_settings().await?;
         if tables.is_empty() {
+            write.execute_together(&settings).await?;
             return Ok(0);
         }
         let mut statements = vec![lock_text(&tables)];
         statements.extend(tables.iter().map(PlacedTable::placement));
+        statements.extend(settings);
         let mut attempt = 1;
         loop {
             match write.execute_together(&statements).await {
@@ -236,6 +242,23 @@ impl Store {
                 .map(|table| table.name)
                 .collect(),
         })
+    }
+
+    /// Whether tables are distributed over the nodes of a cluster.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub async fn is_distributed(&self) -> Result<bool, StoreError> {
+        if self.db().engine() == Engine::Sqlite {
+            return Ok(false);
+        }
+        let extension = Sql::new("SELECT count(*) FROM pg_extension WHERE extname = 'citus'");
+        if self.db().count(extension).await? == 0 {
+            return Ok(false);
+        }
+        let tables = self.placed_tables().await?;
+        Ok(tables.iter().any(|table| table.kind.is_some()))
     }
 
     /// The node that has the rows of an organisation, as host and port. `None` if the organisation does not exist.
@@ -303,6 +326,17 @@ impl Store {
         }
     }
 
+    /// The statements that make every node plan the scans of this role in this database by [`READ_SCANS`]. A coordinator
+    /// does not pass on the settings of its connections to the other nodes, but those of roles.
+    async fn scan_settings(&self) -> Result<Vec<String>, StoreError> {
+        let name = Sql::new("SELECT quote_ident(current_database())");
+        let name: Option<(String,)> = self.db().fetch_row(name).await?;
+        let (name,) = name.ok_or(StoreError::Invariant("a database without a name"))?;
+        let set =
+            |(setting, value)| format!("ALTER ROLE CURRENT_USER IN DATABASE {name} SET {setting} = {value}");
+        Ok(READ_SCANS.map(set).into())
+    }
+
     /// Checks that the role of the connection owns the tables.
     async fn check_owner(&self, tables: &[PlacedTable]) -> Result<(), DistributionError> {
         let select = Sql::new(
@@ -322,7 +356,7 @@ impl Store {
     }
 
     /// The tables of the schema, without that of the migrator.
-    async fn placed_tables(&self) -> Result<Vec<PlacedTable>, DistributionError> {
+    async fn placed_tables(&self) -> Result<Vec<PlacedTable>, StoreError> {
         let select = Sql::new(
             "SELECT c.relname::text, CASE p.partmethod WHEN 'n' THEN 'reference' WHEN 'h' THEN 'distributed' END \
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_dist_partition p ON p.logicalrelid = c.oid \

@@ -43,10 +43,10 @@ pub(super) use hosts::Hosts;
 pub(crate) use identity::Identity;
 use lease::AllRows;
 pub(crate) use lease::{Lease, PostgresTx, Read};
-pub(crate) use limits::Work;
 use limits::{
     LONG_IDLE_TEXT, Limits, STREAM_RESOURCES, idle_text, limits_text, read_plans_text, stream_limits_text,
 };
+pub(crate) use limits::{READ_SCANS, Work};
 use moment::Moment;
 
 /// The name of this program in the database's list of connections.

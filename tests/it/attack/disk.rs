@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 
-use crate::support::database::distribution;
 use crate::support::http::{Answer, Caller};
 use crate::support::process::{Process, serve};
 use crate::support::server::run_with_database;
@@ -258,7 +257,7 @@ fn full_disk_of_postgres_is_507_and_heals() {
         let process = Process::start(serve_with_credential(database));
         let caller = caller(&process);
         post_activity(&caller).await.expect(201);
-        if distribution::is_demanded() {
+        if database.is_distributed() {
             let Database::Postgres { name, .. } = database else { return };
             let allow = format!("ALTER DATABASE {name} SET citus.enable_unsafe_triggers = on");
             database.execute(&allow).await;

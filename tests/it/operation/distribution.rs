@@ -25,7 +25,7 @@ fn printed(output: &Output) -> String {
 
 #[apply(both_databases)]
 async fn database_without_a_cluster_is_refused_with_the_reason(database: &Database) {
-    if distribution::is_demanded() {
+    if database.is_distributed() {
         println!("skipped: the databases of this run are distributed");
         return;
     }

@@ -56,6 +56,11 @@ impl Database {
         Self::Postgres { cluster: Box::new(cluster), name, pooler, replica: None }
     }
 
+    /// Whether its tables are distributed over a cluster with Citus.
+    pub fn is_distributed(&self) -> bool {
+        matches!(self, Self::Postgres { .. }) && distribution::is_demanded()
+    }
+
     /// The same database for servers behind this pooler.
     pub fn behind_pooler(mut self, address: SocketAddr) -> Self {
         if let Self::Postgres { pooler, .. } = &mut self {

@@ -99,11 +99,17 @@ pub(super) fn stream_limits_text() -> String {
 pub(super) const STREAM_RESOURCES: &str = "SELECT set_config('work_mem', \
                              greatest(pg_size_bytes(current_setting('work_mem')) / 1024, 32768) || 'kB', true)";
 
-/// The settings for the plans of queries that read, as `SET` statements.
+/// The settings for the scans of queries that read.
+///
+/// Without statistics PostgreSQL takes an organisation for a small part of a table. It would then read all rows of it in a
+/// bitmap and sort them, instead of the first ones of an index in order, and it would compile that plan.
+pub(crate) const READ_SCANS: [(&str, &str); 2] = [("enable_bitmapscan", "off"), ("jit", "off")];
+
+/// The settings for the plans of queries that read, as `SET` statements: [`READ_SCANS`] and custom plans.
 ///
 /// The best plan of a filter depends on its values. PostgreSQL would switch to a generic plan after five runs, which can be a
-/// thousand times slower. Without statistics it takes an organisation for a small part of a table. It would then read all
-/// rows of it in a bitmap and sort them, instead of the first ones of an index in order, and it would compile that plan.
+/// thousand times slower.
 pub(super) fn read_plans_text(set: &str) -> String {
-    format!("{set} plan_cache_mode = force_custom_plan; {set} enable_bitmapscan = off; {set} jit = off")
+    let scans = READ_SCANS.map(|(name, value)| format!("{set} {name} = {value}"));
+    format!("{set} plan_cache_mode = force_custom_plan; {}", scans.join("; "))
 }

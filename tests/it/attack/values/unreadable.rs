@@ -45,7 +45,7 @@ fn bytes(database: &Database, hex: &str) -> String {
 
 /// The place of a row in the order of recording, from 1.
 fn rank_in(table: &str) -> String {
-    format!("(SELECT count(*) FROM {table} b WHERE b.seq <= {table}.seq)")
+    format!("(SELECT count(*) FROM {table} b WHERE b.org = {table}.org AND b.seq <= {table}.seq)")
 }
 
 /// Breaks the statements 3 to 8.

@@ -139,7 +139,8 @@ async fn unreadable_large_response_fails_no_page_of_the_log(server: &TestServer)
     // PostgreSQL stores no text that is not UTF-8.
     if let Database::Sqlite { .. } = server.database() {
         let broken = format!("CAST(X'{}' AS TEXT)", "ff".repeat(9000));
-        let rank = "(SELECT count(*) FROM activities b WHERE b.seq <= activities.seq)";
+        let rank =
+            "(SELECT count(*) FROM activities b WHERE b.org = activities.org AND b.seq <= activities.seq)";
         let update = format!("UPDATE activities SET response = {broken} WHERE {rank} IN (2, 4)");
         server.database().execute(&update).await;
     }

@@ -24,6 +24,10 @@ pub fn is_demanded() -> bool {
 pub async fn create_database(coordinator: &PgConnectOptions, name: &str) {
     let template = TEMPLATE.get_or_init(|| create_template(coordinator)).await;
     execute_on_nodes(coordinator, &format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
+    // A plan with one part of each table would show an empty one.
+    execute(coordinator, &format!("ALTER DATABASE {name} SET citus.explain_all_tasks = on")).await;
+    // The settings of the role are not copied with a database.
+    distribute(&coordinator.clone().database(name)).await;
 }
 
 /// Executes a command in the first database of every node.
@@ -62,13 +66,7 @@ pub async fn create_empty_database(coordinator: &PgConnectOptions, name: &str) {
 async fn create_template(coordinator: &PgConnectOptions) -> String {
     let name = format!("rollbook_template_{}", std::process::id());
     create_empty_database(coordinator, &name).await;
-    let first = coordinator.clone().database(&name);
-    let settings = DatabaseSettings::new(first.to_url_lossy().to_string());
-    let store = Store::open(&settings, Clock::system(), VerbTable::standard()).await;
-    let store = store.expect("the coordinator's database opens");
-    store.migrate().await.expect("the database takes the schema");
-    store.distribute().await.expect("the tables can be distributed");
-    store.close().await;
+    distribute(&coordinator.clone().database(&name)).await;
     for node in &find_nodes(coordinator).await {
         // Without connections, its maintenance daemon among them, the database can be copied.
         execute(node, &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
@@ -76,6 +74,16 @@ async fn create_template(coordinator: &PgConnectOptions) -> String {
         execute(node, &format!("{end} '{name}'")).await;
     }
     name
+}
+
+/// What `rollbook migrate --distributed` does.
+async fn distribute(coordinator: &PgConnectOptions) {
+    let settings = DatabaseSettings::new(coordinator.to_url_lossy().to_string());
+    let store = Store::open(&settings, Clock::system(), VerbTable::standard()).await;
+    let store = store.expect("the coordinator's database opens");
+    store.migrate().await.expect("the database takes the schema");
+    store.distribute().await.expect("the tables can be distributed");
+    store.close().await;
 }
 
 async fn execute(node: &PgConnectOptions, command: &str) {
