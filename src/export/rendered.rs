@@ -18,7 +18,7 @@ use crate::store::{BriefRow, FileRow, Store, StoreError, UserKey};
 
 /// The maximum number of bytes of rendered cells, of what they refer to, and of their keys. Beyond it, all are rendered
 /// anew.
-pub(super) const MAX_CACHED_BYTES: usize = 24 * 1024 * 1024;
+pub(super) const MAX_CACHED_BYTES: usize = 20 * 1024 * 1024;
 
 /// The number of rows whose persons are loaded at first.
 const FIRST_ROWS: usize = 1024;
