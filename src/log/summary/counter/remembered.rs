@@ -188,6 +188,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
+    use uuid::Uuid;
 
     use super::*;
     use crate::base::clock::Timestamp;
@@ -342,6 +343,61 @@ mod tests {
         };
         assert!(!is_known(&by, Tz::UTC, &content, &usual));
         assert!(is_known(&by, Tz::UTC, &all, &usual), "it is still remembered");
+    }
+
+    /// Maps are used for the few rows, and arrays for all of them.
+    #[test]
+    fn few_rows_among_many_attempts_bring_a_count_up_to_date() {
+        let attempt = |seq: i64| ColumnRow {
+            person: if seq < 6 { 106 } else { 100 + seq % 6 },
+            content: Some(200 + seq % 3),
+            completed: seq % 2 == 0,
+            percent: Some(seq % 100),
+            seconds: Some(seq),
+            registration: Some(Uuid::from_u128(seq as u128 / 6)),
+            ..row(seq)
+        };
+        let mut columns = LogColumns::new();
+        for seq in 0..2_000 {
+            columns.put(attempt(seq)).unwrap();
+        }
+        let remembered = RememberedSummaries::default();
+        let mut updates = 0;
+        let changed = ColumnRow {
+            percent: Some(99),
+            ..attempt(1)
+        };
+        let late = ColumnRow {
+            seq: 5_000,
+            completed: true,
+            ..attempt(3)
+        };
+        for change in [None, Some(changed), Some(late)] {
+            if let Some(row) = change {
+                columns.put(row).unwrap();
+            }
+            let people = people_of(&columns, &users());
+            let lookups = SummaryLookups {
+                people: &people,
+                teams: teams(),
+                kinds: kinds(),
+            };
+            let selection = everything();
+            let selected = selection.compile(&columns);
+            let question = Question {
+                by: &[Dimension::Content, Dimension::Team],
+                zone: Tz::UTC,
+                selected: &selected,
+                lookups: &lookups,
+            };
+            if let Some(known) = remembered.find(|sizes| question.digest(sizes)) {
+                assert!(question.update(known).is_some());
+                updates += 1;
+            }
+            let expected = sorted(count_each_row(question, 100).unwrap());
+            assert_eq!(sorted(remembered.count(question, 100).unwrap()), expected);
+        }
+        assert_eq!(updates, 2, "the same question each time");
     }
 
     #[test]
