@@ -177,7 +177,7 @@ fn lock_text(tables: &[PlacedTable]) -> String {
 
 impl Store {
     /// Distributes the tables that are not distributed yet, in one transaction, with their rows. Returns their number.
-    /// Every node then plans the scans of this role as the server demands of one node ([`READ_SCANS`]).
+    /// Every node then plans the scans of this role as the server demands of a single PostgreSQL.
     ///
     /// # Errors
     ///

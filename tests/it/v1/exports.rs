@@ -370,6 +370,10 @@ async fn unknown_and_invalid_parameters_are_refused(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn error_in_the_middle_breaks_the_connection(server: &TestServer) {
+    if server.database().is_distributed() {
+        println!("skipped: no view can replace a distributed table");
+        return;
+    }
     let admin = set_up_with_every_column(server).await;
     copy_activity(server, 20_000).await;
     let rows = admin.get(CSV).await.expect(200).csv().1.len();
