@@ -33,7 +33,7 @@ impl Numbers {
     }
 
     #[inline]
-    fn of(&mut self, attempt: u32) -> &mut u32 {
+    fn number_of(&mut self, attempt: u32) -> &mut u32 {
         match self {
             Self::All(numbers) => &mut numbers[attempt as usize],
             Self::Few(numbers) => numbers.entry(attempt).or_default(),
@@ -59,7 +59,7 @@ impl Distinct {
     /// Adds an attempt to a group. Returns whether it is new in the group, and whether it is new in all groups.
     #[inline]
     pub(super) fn add(&mut self, attempt: u32, group: u32) -> (bool, bool) {
-        let first = self.first.of(attempt);
+        let first = self.first.number_of(attempt);
         match *first {
             0 => {
                 *first = group + 1;
@@ -95,7 +95,7 @@ impl<V: Copy + Ord> Greatest<V> {
 
     #[inline]
     pub(super) fn add(&mut self, attempt: u32, group: u32, value: V) {
-        let first = self.first.of(attempt);
+        let first = self.first.number_of(attempt);
         let number = match *first {
             0 => {
                 self.entries.push((attempt, group, value));
@@ -123,7 +123,7 @@ impl<V: Copy + Ord> Greatest<V> {
         let mut totals: Vec<Option<V>> = vec![None; self.entries.len()];
         for (attempt, group, value) in self.entries.drain(..) {
             in_group(group, value);
-            let first = *self.first.of(attempt) as usize - 1;
+            let first = *self.first.number_of(attempt) as usize - 1;
             let total = totals[first].get_or_insert(value);
             *total = value.max(*total);
         }

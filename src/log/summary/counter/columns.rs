@@ -73,6 +73,8 @@ pub(super) struct LaneCounter<'a> {
     /// The number of slots of a lane.
     lane: usize,
     threads: usize,
+    /// The attempts and rows that a lane may have.
+    extent: Extent,
 }
 
 /// The counts of some lanes.
@@ -130,11 +132,14 @@ impl<'a> LaneCounter<'a> {
         });
         let slots: Vec<u32> = slots.collect();
         let blocks = selected.blocks();
-        let rows: usize = blocks.iter().map(Block::len).sum();
+        let extent = Extent {
+            attempts: selected.columns().sessions().len(),
+            rows: blocks.iter().map(Block::len).sum(),
+        };
         let threads = threads_for(blocks.len());
         let most = if is_by_user { MAX_GROUPS } else { MAX_LANE_BITS };
         let lanes = parts.len().checked_mul(row_codes)?.div_ceil(most);
-        let lanes = lanes.max(rows.div_ceil(ROWS_PER_LANE)).max(threads);
+        let lanes = lanes.max(extent.rows.div_ceil(ROWS_PER_LANE)).max(threads);
         if lanes > MAX_LANES {
             return None;
         }
@@ -150,6 +155,7 @@ impl<'a> LaneCounter<'a> {
             lane: parts.len().div_ceil(lanes).max(1),
             parts,
             threads,
+            extent,
         })
     }
 
@@ -227,10 +233,6 @@ impl<'a> LaneCounter<'a> {
     }
 
     fn empty_counts(&self) -> Counts {
-        let extent = Extent {
-            attempts: self.selected.columns().sessions().len(),
-            rows: self.selected.blocks().iter().map(Block::len).sum(),
-        };
         let parts = if self.is_by_user {
             self.lane
         } else {
@@ -241,9 +243,9 @@ impl<'a> LaneCounter<'a> {
             finished: Vec::new(),
             is_truncated: false,
             total: Tally::default(),
-            completions: Distinct::new(extent),
-            scores: Greatest::new(extent),
-            durations: Greatest::new(extent),
+            completions: Distinct::new(self.extent),
+            scores: Greatest::new(self.extent),
+            durations: Greatest::new(self.extent),
             bits: vec![0; (self.lane * self.row_codes).div_ceil(64)],
         }
     }
