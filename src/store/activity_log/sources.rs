@@ -208,7 +208,9 @@ impl Paths {
         if let Some(expiring) = by_certificate(restrictions).filter(|_| !is_few) {
             return Self::only(expiring);
         }
-        let mut walks = by_values(restrictions, is_few);
+        let shows_latest = restrictions.filter.shows_latest_only();
+        // The few newest completions of few persons or contents are read at once.
+        let mut walks = by_values(restrictions, is_few && shows_latest);
         let walk_limit = match &keys {
             None => usize::MAX,
             Some(keys) if walks.is_empty() && !is_few => keys.lookups().saturating_mul(COST_OF_KEY),
@@ -219,7 +221,7 @@ impl Paths {
                 lookups.max(FIRST_WALK * walks.len())
             }
         };
-        if restrictions.filter.shows_latest_only() && !is_few {
+        if shows_latest && !is_few {
             walks.push(latest_completions(restrictions));
         }
         if walks.is_empty() {
@@ -323,9 +325,9 @@ fn by_certificate(restrictions: Restrictions<'_>) -> Option<Source> {
     )
 }
 
-/// The indexes by values of the row that may be rare, one for each filter that has such a value. `is_few` tells that few
-/// persons or contents are selected.
-fn by_values(restrictions: Restrictions<'_>, is_few: bool) -> Vec<Source> {
+/// The indexes by values of the row that may be rare, one for each filter that has such a value. `has_few_latest` tells that
+/// the newest completions are few.
+fn by_values(restrictions: Restrictions<'_>, has_few_latest: bool) -> Vec<Source> {
     let mut sources = Vec::new();
     for (filter, verbs) in restrictions.filter.each().zip(restrictions.verbs) {
         if !filter.actions.is_empty() {
@@ -355,21 +357,19 @@ fn by_values(restrictions: Restrictions<'_>, is_few: bool) -> Vec<Source> {
                     .with(" AND a.import IS NOT NULL", None),
             );
         }
-        // The few newest completions of few persons or contents are read at once.
-        let reads_latest = is_few && restrictions.filter.shows_latest_only();
-        sources.extend(by_marks(filter, restrictions.now, reads_latest));
+        sources.extend(by_marks(filter, restrictions.now, has_few_latest));
     }
     sources.retain(|source| source.lookups() <= FEW_KEYS);
     sources
 }
 
-/// The indexes of rows with a mark that may be rare. `reads_latest` tells that the newest completions are few.
-fn by_marks(filter: &Filter, now: Timestamp, reads_latest: bool) -> impl Iterator<Item = Source> {
+/// The indexes of rows with a mark that may be rare. `has_few_latest` tells that the newest completions are few.
+fn by_marks(filter: &Filter, now: Timestamp, has_few_latest: bool) -> impl Iterator<Item = Source> {
     let imported = (filter.bulk_import == Some(true))
         .then(|| Source::sorted("activities_imported").with(" AND a.import IS NOT NULL", None));
     let certified = (filter.has_certificate == Some(true))
         .then(|| Source::sorted("activities_certified").with(" AND a.certified", None));
-    let expired = (filter.expired == Some(true) && !reads_latest).then(|| {
+    let expired = (filter.expired == Some(true) && !has_few_latest).then(|| {
         Source::sorted("activities_expiring").with(
             " AND a.expired_at IS NOT NULL AND a.expired_at < ",
             Some(now.micros()),
