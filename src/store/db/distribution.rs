@@ -250,11 +250,7 @@ impl Store {
     ///
     /// The database failed.
     pub async fn is_distributed(&self) -> Result<bool, StoreError> {
-        if self.db().engine() == Engine::Sqlite {
-            return Ok(false);
-        }
-        let extension = Sql::new("SELECT count(*) FROM pg_extension WHERE extname = 'citus'");
-        if self.db().count(extension).await? == 0 {
+        if self.db().engine() == Engine::Sqlite || self.citus_version().await?.is_none() {
             return Ok(false);
         }
         let tables = self.placed_tables().await?;
@@ -277,13 +273,19 @@ impl Store {
         Ok(self.db().fetch_row(select.with(org)).await?)
     }
 
+    /// The version of the extension in this database, which is PostgreSQL. `None` if it is missing.
+    async fn citus_version(&self) -> Result<Option<String>, StoreError> {
+        let select = Sql::new("SELECT extversion FROM pg_extension WHERE extname = 'citus'");
+        let row: Option<(String,)> = self.db().fetch_row(select).await?;
+        Ok(row.map(|(version,)| version))
+    }
+
     /// Checks that the database is the coordinator of a cluster, and returns the version of Citus.
     async fn check_coordinator(&self) -> Result<String, DistributionError> {
         if self.db().engine() == Engine::Sqlite {
             return Err(DistributionError::NotPostgres);
         }
-        let select = Sql::new("SELECT extversion FROM pg_extension WHERE extname = 'citus'");
-        let Some((version,)) = self.db().fetch_row::<(String,)>(select).await? else {
+        let Some(version) = self.citus_version().await? else {
             return Err(DistributionError::NoExtension);
         };
         let major = version
