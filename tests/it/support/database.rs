@@ -56,6 +56,11 @@ impl Database {
         Self::Postgres { cluster: Box::new(cluster), name, pooler, replica: None }
     }
 
+    /// Whether it is one PostgreSQL: with roles that can read the views, and with triggers.
+    pub fn is_single_postgres(&self) -> bool {
+        matches!(self, Self::Postgres { .. }) && !distribution::is_demanded()
+    }
+
     /// Whether its tables are distributed over a cluster with Citus.
     pub fn is_distributed(&self) -> bool {
         matches!(self, Self::Postgres { .. }) && distribution::is_demanded()

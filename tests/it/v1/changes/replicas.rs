@@ -105,7 +105,7 @@ async fn write_randomly(bases: Vec<String>, seed: u64, operations: usize) {
 /// Makes every commit on PostgreSQL wait for a random time, after everything else. Distributed tables have no such
 /// triggers; their commits take a while by themselves.
 async fn delay_commits(database: &Database) {
-    if matches!(database, Database::Postgres { .. }) && !database.is_distributed() {
+    if database.is_single_postgres() {
         let delay = "CREATE FUNCTION delay_commit() RETURNS trigger LANGUAGE plpgsql AS \
             $$ BEGIN PERFORM pg_sleep(random() * 0.01); RETURN NULL; END $$; \
             CREATE CONSTRAINT TRIGGER delay_commit AFTER UPDATE ON ledgers DEFERRABLE INITIALLY DEFERRED \
