@@ -194,8 +194,9 @@ pub struct DatabaseArgs {
     /// The memory for the columns from which totals, summaries and facets are counted, in bytes
     ///
     /// An activity takes about 45 bytes, and less than 100 with many registrations. An organisation that does not fit is
-    /// counted by a scan of its log, which takes seconds for millions of activities. 0 counts all by scans. Unless set:
-    /// 805306368 (768 MiB), or half of the memory of the machine or container if that is less.
+    /// counted by a scan of its log, which takes seconds for millions of activities. 0 counts all by scans. Unless set: a
+    /// quarter of the memory of the machine or container, but at least 805306368 (768 MiB, or half of the memory if that
+    /// is less) and at most 2147483648 (2 GiB).
     #[arg(long, env = "ROLLBOOK_COUNTING_MEMORY_BYTES", value_name = "NUMBER")]
     #[arg(value_parser = clap::value_parser!(u64).range(0..=1_099_511_627_776))]
     pub counting_memory_bytes: Option<u64>,
@@ -231,9 +232,7 @@ impl DatabaseArgs {
         settings.wait = Duration::from_secs(self.database_wait);
         settings.sqlite_cache_bytes = self.sqlite_cache_bytes;
         settings.counting_memory_bytes = self.counting_memory_bytes.unwrap_or_else(|| {
-            memory::available_bytes().map_or(DEFAULT_COUNTING_MEMORY_BYTES, |memory| {
-                DEFAULT_COUNTING_MEMORY_BYTES.min(memory / 2)
-            })
+            memory::available_bytes().map_or(DEFAULT_COUNTING_MEMORY_BYTES, memory::for_counting)
         });
         settings.query_timeout = Duration::from_secs(self.database_query_timeout_seconds);
         settings.long_query_timeout = Duration::from_secs(self.database_long_query_timeout_seconds);
