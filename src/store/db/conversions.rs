@@ -20,33 +20,47 @@ use super::database::Row;
 use super::dialect::Value;
 use super::unreadable::{name_of, report_unreadable, skip_unreadable};
 
-macro_rules! plain {
-    ($($type:ty => $variant:ident),* $(,)?) => {
-        $(
-            impl FromColumn for $type {
-                fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
-                    row.get(position)
-                }
-            }
-            impl FromColumn for Option<$type> {
-                fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
-                    row.get(position)
-                }
-            }
-            impl IntoValue for $type {
-                const NULL: Value = Value::$variant(None);
-
-                fn into_value(self) -> Value {
-                    Value::$variant(Some(self))
-                }
-            }
-        )*
-    };
+impl FromColumn for String {
+    fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
+        match row.get_text(position)? {
+            Some(text) => Ok(text),
+            None => row.get(position), // the error of a NULL
+        }
+    }
 }
 
-plain! {
-    String => Text,
-    Vec<u8> => Bytes,
+impl FromColumn for Option<String> {
+    fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
+        row.get_text(position)
+    }
+}
+
+impl IntoValue for String {
+    const NULL: Value = Value::Text(None);
+
+    fn into_value(self) -> Value {
+        Value::Text(Some(self))
+    }
+}
+
+impl FromColumn for Vec<u8> {
+    fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
+        row.get(position)
+    }
+}
+
+impl FromColumn for Option<Vec<u8>> {
+    fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
+        row.get(position)
+    }
+}
+
+impl IntoValue for Vec<u8> {
+    const NULL: Value = Value::Bytes(None);
+
+    fn into_value(self) -> Value {
+        Value::Bytes(Some(self))
+    }
 }
 
 /// Types of a fixed size, with the function that reads the binary format of PostgreSQL.

@@ -191,7 +191,7 @@ impl Sql {
 pub(crate) enum Row {
     Sqlite(SqliteRow),
     Postgres(PgRow),
-    /// A row of PostgreSQL whose columns have types of a fixed size.
+    /// A row in the binary format of PostgreSQL's `COPY`.
     Copied(CopiedRow),
 }
 
@@ -214,8 +214,20 @@ impl Row {
         Ok(match self {
             Row::Sqlite(row) => row.try_get(index)?,
             Row::Postgres(row) => row.try_get(index)?,
-            Row::Copied(_) => return Err(StoreError::corrupt("column", "no value of a fixed size")),
+            Row::Copied(_) => return Err(StoreError::corrupt("column", "NULL, or no type that is copied")),
         })
+    }
+
+    /// [`Row::get`] for a text, or NULL.
+    pub(super) fn get_text(&self, index: usize) -> Result<Option<String>, StoreError> {
+        let Row::Copied(row) = self else {
+            return self.get(index);
+        };
+        let text = row
+            .get(index)?
+            .map(|bytes| std::str::from_utf8(bytes).map(str::to_owned));
+        text.transpose()
+            .map_err(|error| StoreError::corrupt("text", error))
     }
 
     /// [`Row::get`] for a type of a fixed size, or NULL. On PostgreSQL `decode` reads the bytes: an export reads ten such

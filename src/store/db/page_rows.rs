@@ -175,7 +175,7 @@ fn count_bytes(row: &Row) -> Result<usize, StoreError> {
                 }
             }
         }
-        Row::Copied(_) => {} // it has no texts
+        Row::Copied(row) => bytes += row.len(),
     }
     Ok(bytes)
 }

@@ -16,7 +16,7 @@ use crate::record::Origin;
 
 use crate::store::activity_log::log::select_rows;
 use crate::store::db::column_cache::{FAILURE_TIME, FollowedColumns, Loading, NO_SPACE_TIME};
-use crate::store::db::columns::columns;
+use crate::store::db::columns::{FromColumn as _, columns};
 use crate::store::db::database::{Engine, Row, Sql};
 use crate::store::db::{Store, StoreError};
 
@@ -167,7 +167,7 @@ impl Store {
         while let Some(reading) = next.take() {
             let rows = reading.await.map_err(|_| StoreError::Closed)??;
             if let Some(last) = rows.last().filter(|_| rows.len() as i64 == ROWS_PER_QUERY) {
-                next = Some(self.spawn_reading(org, last.get(0)?));
+                next = Some(self.spawn_reading(org, i64::from_column(last, 0)?));
             }
             put_rows(&mut columns, &rows)?;
             if !self.column_cache().reserve(org, columns.bytes()) {
@@ -187,7 +187,8 @@ impl Store {
     fn spawn_reading(&self, org: i64, after: i64) -> JoinHandle<Result<Vec<Row>, StoreError>> {
         let db = self.long_db();
         let select = select_after(org, after, i64::MAX, ROWS_PER_QUERY);
-        self.runtime().spawn(async move { db.fetch_all(select).await })
+        self.runtime()
+            .spawn(async move { db.fetch_copied(select, StoredColumns::COLUMNS).await })
     }
 
     pub(super) async fn fetch_ledger(&self, org: i64) -> Result<Option<LedgerState>, StoreError> {
