@@ -4,10 +4,10 @@
 //! them (dictionary encoding), so a cell costs neither a comparison nor a copy. Ids are different in almost every row. They
 //! are stored as they are. The pages are written here, because the writer of the crate takes texts only.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::hash::{BuildHasher as _, RandomState};
 
 use bytes::Bytes;
+use hashbrown::HashTable;
 use parquet::basic::Encoding;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::schema::types::ColumnDescPtr;
@@ -15,31 +15,39 @@ use parquet::schema::types::ColumnDescPtr;
 use super::pages::{Pages, write_levels, write_packed};
 use crate::export::ExportError;
 
-/// The approximate memory of a text of a table in addition to its bytes.
-const TEXT_OVERHEAD_BYTES: usize = 64;
-
-/// The texts of a column, each once, with numbers from zero on.
+/// The texts of a column, each once, with numbers from zero on. A column has a text for each person of a large directory, so
+/// they are in one allocation.
 #[derive(Default)]
 pub(super) struct TextTable {
-    texts: Vec<Arc<str>>,
-    numbers: HashMap<Arc<str>, u32>,
+    /// All texts, one after the other.
+    texts: String,
+    /// The ends of the texts in `texts`, by their numbers.
+    ends: Vec<usize>,
+    numbers: HashTable<u32>,
+    hasher: RandomState,
     /// The labels of previous cells, by their addresses and lengths. A column has few of them, and nearly every row has one.
     labels: Vec<(usize, usize, u32)>,
-    bytes: usize,
 }
 
 impl TextTable {
     /// The number of the text.
     pub(super) fn number(&mut self, text: &str) -> u32 {
-        if let Some(number) = self.numbers.get(text) {
+        let hash = self.hasher.hash_one(text);
+        let find = |number: &u32| text_at(&self.texts, &self.ends, *number);
+        if let Some(number) = self.numbers.find(hash, |number| find(number) == text) {
             return *number;
         }
-        let number = self.texts.len() as u32; // fewer than bytes of memory
-        let shared: Arc<str> = text.into();
-        self.texts.push(Arc::clone(&shared));
-        self.numbers.insert(shared, number);
-        self.bytes += text.len() + TEXT_OVERHEAD_BYTES;
+        let number = self.ends.len() as u32; // fewer than bytes of memory
+        let rehash = |number: &u32| self.hasher.hash_one(find(number));
+        self.numbers.insert_unique(hash, number, rehash);
+        self.texts.push_str(text);
+        self.ends.push(self.texts.len());
         number
+    }
+
+    /// The text with a number, or none for a number that the table does not have.
+    fn text(&self, number: u32) -> &str {
+        text_at(&self.texts, &self.ends, number)
     }
 
     /// The number of a label, without a comparison of its text.
@@ -61,8 +69,20 @@ impl TextTable {
 
     /// The approximate memory.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        let numbers = self.numbers.capacity() * (size_of::<u32>() + 1) * 8 / 7;
+        self.texts.capacity() + self.ends.capacity() * size_of::<usize>() + numbers
     }
+}
+
+fn text_at<'t>(texts: &'t str, ends: &[usize], number: u32) -> &'t str {
+    let number = number as usize;
+    let start = number
+        .checked_sub(1)
+        .map_or(Some(0), |before| ends.get(before).copied());
+    let range = start.zip(ends.get(number).copied());
+    range
+        .and_then(|(start, end)| texts.get(start..end))
+        .unwrap_or_default()
 }
 
 /// A text that no cell of the row group has had.
@@ -262,8 +282,7 @@ impl Texts {
 fn dictionary(used: &[u32], table: Option<&TextTable>) -> Vec<u8> {
     let mut plain = Vec::new();
     for number in used {
-        let text = table.and_then(|table| table.texts.get(*number as usize));
-        write_plain(&mut plain, text.map_or("", |text| text));
+        write_plain(&mut plain, table.map_or("", |table| table.text(*number)));
     }
     plain
 }
@@ -281,10 +300,24 @@ mod tests {
     fn text_has_one_number() {
         let mut table = TextTable::default();
         assert_eq!(["a", "b", "a", ""].map(|text| table.number(text)), [0, 1, 0, 2]);
-        assert_eq!(table.bytes(), 3 * TEXT_OVERHEAD_BYTES + 2);
+        assert_eq!([0, 1, 2, 3].map(|number| table.text(number)), ["a", "b", "", ""]);
         assert_eq!(
             ["b", "c", "b", "c"].map(|label| table.number_of_label(label)),
             [1, 3, 1, 3]
         );
+    }
+
+    #[test]
+    fn texts_keep_their_numbers_while_the_table_grows() {
+        let mut table = TextTable::default();
+        let text = |number: u32| format!("{:>width$}", number, width = number as usize % 40);
+        for _ in 0..2 {
+            for number in 0..5_000 {
+                assert_eq!(table.number(&text(number)), number);
+            }
+        }
+        assert!((0..5_000).all(|number| table.text(number) == text(number)));
+        let texts: usize = (0..5_000).map(|number| text(number).len()).sum();
+        assert!((texts..3 * texts + 5_000 * 40).contains(&table.bytes()));
     }
 }

@@ -23,6 +23,9 @@ const FIRST_CHUNK_ROWS: usize = 1024;
 const MOST_CHUNK_ROWS: usize = 16 * 1024;
 /// A chunk with this number of bytes is sent, also if it has fewer rows.
 const CHUNK_BYTES: usize = 1024 * 1024;
+/// The most chunks that wait for the reader. The database goes on while a reader writes a row group of Parquet, which takes
+/// about as long as reading these chunks.
+const WAITING_CHUNKS: usize = 4;
 
 /// The number of instructions of SQLite after which a query looks for its reader again. They take far less than a second.
 const SQLITE_INSTRUCTIONS: i32 = 100_000;
@@ -36,7 +39,7 @@ pub(crate) struct RowReader<T> {
     pub(crate) read: fn(&Row) -> Result<T, StoreError>,
     /// The bytes of a row besides those of its type: texts that can be long, and what is in a box.
     pub(crate) bytes: fn(&T) -> usize,
-    /// The columns as they are written in `SELECT`, if all of them have types of a fixed size. PostgreSQL can copy them.
+    /// The columns as they are written in `SELECT`, if a [`CopiedRow`](super::copied_rows::CopiedRow) can hold them.
     pub(crate) copied: Option<&'static str>,
 }
 
@@ -102,8 +105,8 @@ enum Message<T> {
 }
 
 impl Db {
-    /// Streams the rows in chunks. At most two chunks wait for the reader, so memory use
-    /// does not depend on the reader's speed. Dropping the stream ends the query. Rows that cannot be read are left out
+    /// Streams the rows in chunks. At most [`WAITING_CHUNKS`] wait for the reader, so memory use does not depend on the
+    /// reader's speed. Dropping the stream ends the query. Rows that cannot be read are left out
     /// and counted in `skipped`.
     pub(crate) fn stream<T: Send + 'static>(
         &self,
@@ -112,7 +115,7 @@ impl Db {
         reader: RowReader<T>,
         skipped: SkippedRows,
     ) -> impl Stream<Item = Result<Vec<T>, StoreError>> + Send + 'static {
-        let (send, receive) = mpsc::channel(2);
+        let (send, receive) = mpsc::channel(WAITING_CHUNKS);
         let db = self.clone();
         runtime.spawn(async move {
             let last = match db.send_rows(sql, reader, &skipped, &send).await {

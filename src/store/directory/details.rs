@@ -118,9 +118,11 @@ const USER_JOINS: &str = "LEFT JOIN users m ON m.org = u.org AND m.key = u.manag
      LEFT JOIN teams t ON t.org = u.org AND t.key = u.primary_team";
 
 impl UserRow {
-    fn into_details(self, secondary_teams: Vec<Team>) -> UserDetails {
-        let (names, ids): (Vec<String>, Vec<String>) = secondary_teams
+    /// `teams` are all teams of the user.
+    fn into_details(self, teams: Vec<Team>) -> UserDetails {
+        let (names, ids): (Vec<String>, Vec<String>) = teams
             .into_iter()
+            .filter(|team| self.primary_team_id.as_ref() != Some(&team.id))
             .map(|team| (team.name, team.id))
             .unzip();
         let manager = (self.manager_first_name, self.manager_last_name);
@@ -252,7 +254,7 @@ impl Store {
         let columns = (UserRow::COLUMNS, USER_JOINS);
         let persons = self.read_persons(org, keys, columns, UserRow::read_from).await?;
         let users = persons.iter().filter_map(|(person, _)| person.user_key).collect();
-        let teams = self.secondary_teams(org, users).await?;
+        let teams = self.teams_of_users(org, users).await?;
         let persons = persons.into_iter().map(|(person, user)| {
             let user = user.map(|user| {
                 // Several persons may have the same user.
@@ -327,7 +329,7 @@ impl Store {
         ));
         let (rows, mut teams) = tokio::try_join!(
             self.db().fetch_all(select.with(org).with(keys.to_vec())),
-            self.secondary_teams(org, keys.to_vec()),
+            self.teams_of_users(org, keys.to_vec()),
         )?;
         let mut details = HashMap::with_capacity(rows.len());
         for row in &rows {
@@ -424,16 +426,11 @@ impl Store {
         Ok(row.map(ContentDetails::from))
     }
 
-    /// Each user's teams without the primary team, in the order of their names.
-    async fn secondary_teams(
-        &self,
-        org: i64,
-        users: Vec<i64>,
-    ) -> Result<HashMap<i64, Vec<Team>>, StoreError> {
+    /// The teams of each user, in the order of their names.
+    async fn teams_of_users(&self, org: i64, users: Vec<i64>) -> Result<HashMap<i64, Vec<Team>>, StoreError> {
         let select = Sql::new(
             "SELECT m.user_key, t.name, t.id FROM memberships m JOIN teams t ON t.org = m.org AND t.key = m.team \
-             JOIN users u ON u.org = m.org AND u.key = m.user_key \
-             WHERE m.org = $1 AND m.user_key IN LIST($2) AND (u.primary_team IS NULL OR u.primary_team <> m.team)",
+             WHERE m.org = $1 AND m.user_key IN LIST($2)",
         );
         let rows: Vec<(i64, String, String)> = self.db().fetch_rows(select.with(org).with(users)).await?;
         let mut teams: HashMap<i64, Vec<Team>> = HashMap::new();

@@ -24,11 +24,12 @@ impl Moment {
     /// The statements that begin a transaction at this moment.
     ///
     /// Its queries look up the names of a chunk of rows, many times in an export. For a thousand keys PostgreSQL would read
-    /// the whole directory each time, with several processes.
+    /// the whole directory each time, or all users for a join with the managers, with several processes.
     pub(super) fn begin_text(&self) -> String {
         format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{}'; \
-             SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0",
+             SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
+             SET LOCAL max_parallel_workers_per_gather = 0",
             self.snapshot
         )
     }
