@@ -23,6 +23,10 @@ const MOST_BEGINNINGS: usize = 100;
 /// The number of rows that SQLite reads ahead of a stream. Each time that it waits, two threads change places.
 const STREAM_ROWS: usize = 64;
 
+/// The cache of a connection in KiB. An export passes over the whole file once, so pages of it do not help the next
+/// rows, and ten exports at once would fill the memory with them.
+const CACHE_KIBIBYTES: u64 = 4 * 1024;
+
 /// The connections of SQLite for reads at a fixed moment, and the moment of a handle.
 #[derive(Clone)]
 pub(crate) struct SqliteMoments {
@@ -46,10 +50,11 @@ impl SqliteMoments {
     pub(super) fn new(pools: SqlitePoolOptions, reader: &SqliteConnectOptions) -> Self {
         // A client that goes away while a transaction begins must leave no open snapshot in the pool.
         let pools = pools.after_release(|connection, _| Box::pin(has_ended(connection)));
+        let reader = reader.clone().pragma("cache_size", format!("-{CACHE_KIBIBYTES}"));
         let streams = reader.clone().row_buffer_size(STREAM_ROWS);
         Self {
             streams: pools.clone().connect_lazy_with(streams),
-            names: pools.connect_lazy_with(reader.clone()),
+            names: pools.connect_lazy_with(reader),
             moment: None,
         }
     }
