@@ -20,9 +20,11 @@ COPY examples/launch ./examples/launch
 COPY examples/cmi5 ./examples/cmi5
 COPY examples/frontend ./examples/frontend
 # Crates and what was compiled of them stay in BuildKit's caches, so that a change of the sources compiles the
-# sources alone. The binary is copied out, because a cache is no part of the image.
+# sources alone. The binary is copied out, because a cache is no part of the image. The image's glibc reads packed
+# relocations (2.36 or later), which take 2 MB less.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/build/target,sharing=locked \
+    RUSTFLAGS='-C link-arg=-Wl,-z,pack-relative-relocs' \
     cargo build --locked --profile dist --bin rollbook \
  && install -D target/dist/rollbook /out/rollbook \
  && mkdir /out/data

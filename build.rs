@@ -1,4 +1,4 @@
-//! Lists the files of `locales`, so that another language of the texts is one more file. Makes the program smaller.
+//! Lists the files of `locales`, so that another language of the texts is one more file.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -9,12 +9,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("locales");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=locales");
-    // The list of addresses that the loader adjusts has 2 MB, and 30 kB in this form. glibc reads it since 2.36.
-    if env::var("CARGO_CFG_TARGET_OS")? == "linux"
-        && env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|libc| libc == "gnu")
-    {
-        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
-    }
     let mut files = Vec::new();
     for entry in fs::read_dir(&folder)? {
         let path = entry?.path();

@@ -163,14 +163,35 @@ impl Read for AllCopied {
         let Some(text) = self.sql.copied_from_postgres() else {
             return lease.fetch_all(&self.sql, limit).await;
         };
-        let connection = lease.connection()?;
+        let mut copying = Copying {
+            lease,
+            is_read: false,
+        };
+        let connection = copying.lease.connection()?;
         let reading = async move {
             let messages = connection.copy_out_raw(&text).await?;
             let rows = CopiedRows::new(messages, self.columns).map_ok(Row::Copied);
             Ok(rows.try_collect().await?)
         };
         let rows = timeout(limit, reading).await;
-        lease.observe(rows.unwrap_or_else(|_| Err(StoreError::silence(limit))))
+        let rows = rows.unwrap_or_else(|_| Err(StoreError::silence(limit)));
+        copying.is_read = rows.is_ok();
+        copying.lease.observe(rows)
+    }
+}
+
+/// Closes the connection unless everything was read. The driver does not read the end of a COPY that the database refuses,
+/// so the next query on the connection would take that end for its own, and find no row.
+struct Copying<'l> {
+    lease: &'l mut Lease,
+    is_read: bool,
+}
+
+impl Drop for Copying<'_> {
+    fn drop(&mut self) {
+        if !self.is_read {
+            self.lease.discard();
+        }
     }
 }
 

@@ -41,6 +41,11 @@ const SQLITE_POLL: Duration = Duration::from_millis(20);
 /// The largest cache of one SQLite connection in bytes.
 const MAX_SQLITE_CACHE: u64 = 16 * 1024 * 1024;
 
+/// The value of the pragma `cache_size` for a cache of this number of bytes: negative numbers are KiB.
+pub(super) fn cache_size(bytes: u64) -> String {
+    format!("-{}", bytes / 1024)
+}
+
 /// How long a connection that reads from SQLite stays open without a use.
 const SQLITE_IDLE: Duration = Duration::from_secs(60);
 
@@ -317,6 +322,7 @@ impl Db {
     }
 
     async fn open_sqlite(settings: &DatabaseSettings) -> Result<Self, StoreError> {
+        let cache = MAX_SQLITE_CACHE.min(settings.sqlite_cache_bytes / 4);
         let options = SqliteConnectOptions::from_str(&settings.url)
             .map_err(StoreError::Connect)?
             // The file is created with narrow rights, and never again: after its removal, a new connection must not
@@ -333,13 +339,7 @@ impl Db {
             // All connections of the process share this limit. Beyond it, SQLite gives up the page that no connection
             // has used for the longest time.
             .pragma("soft_heap_limit", settings.sqlite_cache_bytes.to_string())
-            .pragma(
-                "cache_size",
-                format!(
-                    "-{}",
-                    MAX_SQLITE_CACHE.min(settings.sqlite_cache_bytes / 4) / 1024
-                ),
-            )
+            .pragma("cache_size", cache_size(cache))
             .pragma("temp_store", "memory")
             .statement_cache_capacity(128);
         sqlite_file::create(&settings.url, &options)?;
@@ -357,7 +357,7 @@ impl Db {
             .max_connections(settings.connections)
             .acquire_timeout(settings.wait)
             .idle_timeout(SQLITE_IDLE);
-        let moments = SqliteMoments::new(readers.clone(), &reader);
+        let moments = SqliteMoments::new(readers.clone(), &reader, cache);
         let read = readers.connect_with(reader).await.map_err(StoreError::connect)?;
         // SQLite creates the write-ahead log with the first transaction.
         sqlite_all(&read, Sql::new("SELECT count(*) FROM sqlite_master")).await?;

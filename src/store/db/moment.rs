@@ -12,7 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePoolOptions};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::MutexGuard;
 
-use super::database::{Db, Row, Sql, sqlite_all};
+use super::database::{Db, Row, Sql, cache_size, sqlite_all};
 use super::transaction::has_ended;
 use super::{Store, StoreError};
 
@@ -23,9 +23,9 @@ const MOST_BEGINNINGS: usize = 100;
 /// The number of rows that SQLite reads ahead of a stream. Each time that it waits, two threads change places.
 const STREAM_ROWS: usize = 64;
 
-/// The cache of a connection in KiB. An export passes over the whole file once, so pages of it do not help the next
-/// rows, and ten exports at once would fill the memory with them.
-const CACHE_KIBIBYTES: u64 = 4 * 1024;
+/// The largest cache of such a connection in bytes. An export passes over the log once, about in the order of its pages,
+/// so a page is of little use for later rows, and ten exports at once would fill the memory with them.
+const MAX_CACHE: u64 = 4 * 1024 * 1024;
 
 /// The connections of SQLite for reads at a fixed moment, and the moment of a handle.
 #[derive(Clone)]
@@ -46,11 +46,13 @@ struct SqliteMoment {
 }
 
 impl SqliteMoments {
-    /// Opens no connection yet. `reader` are the options of connections that read.
-    pub(super) fn new(pools: SqlitePoolOptions, reader: &SqliteConnectOptions) -> Self {
+    /// Opens no connection yet. `reader` are the options of connections that read, which have a cache of `cache` bytes.
+    pub(super) fn new(pools: SqlitePoolOptions, reader: &SqliteConnectOptions, cache: u64) -> Self {
         // A client that goes away while a transaction begins must leave no open snapshot in the pool.
         let pools = pools.after_release(|connection, _| Box::pin(has_ended(connection)));
-        let reader = reader.clone().pragma("cache_size", format!("-{CACHE_KIBIBYTES}"));
+        let reader = reader
+            .clone()
+            .pragma("cache_size", cache_size(cache.min(MAX_CACHE)));
         let streams = reader.clone().row_buffer_size(STREAM_ROWS);
         Self {
             streams: pools.clone().connect_lazy_with(streams),

@@ -1,5 +1,7 @@
 //! Runs SQL on the database of the server, for what the API cannot do.
 
+use std::time::{Duration, Instant};
+
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 
 use super::Database;
@@ -43,6 +45,15 @@ impl Database {
             }
         };
         number.unwrap_or_else(|error| panic!("{text}\n{error}"))
+    }
+
+    /// Waits until a query returns this number.
+    pub async fn wait_for_number(&self, text: &str, expected: i64) {
+        let begin = Instant::now();
+        while self.query_number(text).await != expected {
+            assert!(begin.elapsed() < Duration::from_secs(10), "not {expected}: {text}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// The key of the organisation with this id. A text that names it runs on one node of a cluster.

@@ -60,3 +60,37 @@ fn locked_table_is_waited_for_within_limits() {
         server.admin.get("/v1/teams").await.expect(200);
     });
 }
+
+/// The columns for counting are loaded by a COPY, which the database refuses while the log is locked. The driver does not
+/// read the end of such a COPY, so its connection must not serve other requests: they would find nothing.
+#[test]
+fn locked_log_leaves_no_connection_that_finds_nothing() {
+    run_with_database(Database::postgres(), async |database: &Database| {
+        let server = Server::start(&database.url());
+        server.set_up().await;
+        // All connections have prepared the queries of a page.
+        let read_pages = async || {
+            for _ in 0..5 {
+                let pages = join_all((0..24).map(|_| server.admin.get("/v1/activities"))).await;
+                for page in pages {
+                    let page = page.expect(200).json();
+                    assert_eq!(page["activities"].as_array().map(Vec::len), Some(1), "{page}");
+                }
+            }
+        };
+        read_pages().await;
+        let mut lock = PgConnection::connect(&database.url()).await.expect("the cluster answers");
+        let text = "BEGIN; LOCK TABLE activities IN ACCESS EXCLUSIVE MODE";
+        sqlx::raw_sql(text).execute(&mut lock).await.expect("the table is free");
+        let copies = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+            AND wait_event_type = 'Lock' AND query LIKE 'COPY%'";
+        let admin = server.admin.clone();
+        let counted =
+            tokio::spawn(async move { admin.get("/v1/activities/summary?by=action").await.expect(503) });
+        database.wait_for_number(copies, 1).await;
+        counted.await.expect("the count is refused");
+        database.wait_for_number(copies, 0).await;
+        lock.close().await.expect("it closes");
+        read_pages().await;
+    });
+}

@@ -172,19 +172,10 @@ fn query_without_rows_ends_at_the_deadline_of_its_export() {
         let _client = SlowClient::get(&process.base, EXPORT, Some(&token(ORG, "admin", "root"))).await;
         let select = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
             AND wait_event_type = 'Lock' AND query LIKE '%FROM activities%ORDER BY%'";
-        wait_for_number(database, select, 1).await;
-        wait_for_number(database, select, 0).await;
+        database.wait_for_number(select, 1).await;
+        database.wait_for_number(select, 0).await;
         lock.close().await.expect("it closes");
     });
-}
-
-/// Waits until the query returns this number.
-async fn wait_for_number(database: &Database, select: &str, expected: i64) {
-    let begin = Instant::now();
-    while database.query_number(select).await != expected {
-        assert!(begin.elapsed() < Duration::from_secs(10), "not {expected}: {select}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
 
 /// The directory is loaded after the change, but as of the start of the export.
