@@ -45,7 +45,7 @@ impl TextTable {
         number
     }
 
-    /// The text with a number, or none for a number that the table does not have.
+    /// The text with a number; an empty one for a number that the table does not have.
     fn text(&self, number: u32) -> &str {
         text_at(&self.texts, &self.ends, number)
     }
@@ -69,8 +69,7 @@ impl TextTable {
 
     /// The approximate memory.
     pub(super) fn bytes(&self) -> usize {
-        let numbers = self.numbers.capacity() * (size_of::<u32>() + 1) * 8 / 7;
-        self.texts.capacity() + self.ends.capacity() * size_of::<usize>() + numbers
+        self.texts.capacity() + self.ends.capacity() * size_of::<usize>() + self.numbers.allocation_size()
     }
 }
 

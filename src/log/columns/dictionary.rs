@@ -61,7 +61,7 @@ impl<T> Dictionary<T> {
 
     /// The memory in bytes, without what the values own.
     pub(crate) fn bytes(&self) -> usize {
-        self.values.capacity() * size_of::<T>() + self.codes.capacity() * (size_of::<u32>() + 1) * 8 / 7
+        self.values.capacity() * size_of::<T>() + self.codes.allocation_size()
     }
 }
 

@@ -20,56 +20,13 @@ use super::database::Row;
 use super::dialect::Value;
 use super::unreadable::{name_of, report_unreadable, skip_unreadable};
 
-impl FromColumn for String {
-    fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
-        match row.get_text(position)? {
-            Some(text) => Ok(text),
-            None => row.get(position), // the error of a NULL
-        }
-    }
-}
-
-impl FromColumn for Option<String> {
-    fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
-        row.get_text(position)
-    }
-}
-
-impl IntoValue for String {
-    const NULL: Value = Value::Text(None);
-
-    fn into_value(self) -> Value {
-        Value::Text(Some(self))
-    }
-}
-
-impl FromColumn for Vec<u8> {
-    fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
-        row.get(position)
-    }
-}
-
-impl FromColumn for Option<Vec<u8>> {
-    fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
-        row.get(position)
-    }
-}
-
-impl IntoValue for Vec<u8> {
-    const NULL: Value = Value::Bytes(None);
-
-    fn into_value(self) -> Value {
-        Value::Bytes(Some(self))
-    }
-}
-
-/// Types of a fixed size, with the function that reads the binary format of PostgreSQL.
-macro_rules! fixed {
-    ($($type:ty => $variant:ident, $decode:expr);* $(;)?) => {
+/// Types that a column has as they are, with the function that reads a value or NULL.
+macro_rules! stored {
+    ($($type:ty => $variant:ident, $read:expr);* $(;)?) => {
         $(
             impl FromColumn for $type {
                 fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
-                    match row.get_fixed(position, $decode)? {
+                    match Option::<$type>::from_column(row, position)? {
                         Some(value) => Ok(value),
                         None => row.get(position), // the error of a NULL
                     }
@@ -77,7 +34,7 @@ macro_rules! fixed {
             }
             impl FromColumn for Option<$type> {
                 fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
-                    row.get_fixed(position, $decode)
+                    $read(row, position)
                 }
             }
             impl IntoValue for $type {
@@ -91,12 +48,15 @@ macro_rules! fixed {
     };
 }
 
-fixed! {
-    i64 => Int, i64::from_be_bytes;
-    i16 => Small, i16::from_be_bytes;
-    f64 => Real, f64::from_be_bytes;
-    bool => Bool, |[byte]: [u8; 1]| byte != 0;
-    Uuid => Uuid, Uuid::from_bytes;
+// Those of a fixed size are read from the binary format of PostgreSQL.
+stored! {
+    i64 => Int, |row: &Row, position| row.get_fixed(position, i64::from_be_bytes);
+    i16 => Small, |row: &Row, position| row.get_fixed(position, i16::from_be_bytes);
+    f64 => Real, |row: &Row, position| row.get_fixed(position, f64::from_be_bytes);
+    bool => Bool, |row: &Row, position| row.get_fixed(position, |[byte]: [u8; 1]| byte != 0);
+    Uuid => Uuid, |row: &Row, position| row.get_fixed(position, Uuid::from_bytes);
+    String => Text, Row::get_text;
+    Vec<u8> => Bytes, Row::get;
 }
 
 impl IntoValue for &str {

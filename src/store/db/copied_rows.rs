@@ -9,12 +9,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
-use tokio::time::timeout;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use sqlx::PgConnection;
 
 use super::StoreError;
 use super::database::{Db, Row, Sql};
-use super::postgres::{Lease, Read};
+use super::postgres::{Lease, Read, within};
 
 /// The bytes with which the format begins. Flags and an extension follow.
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
@@ -58,7 +58,7 @@ impl CopiedRow {
 }
 
 /// The rows of the messages of `COPY`.
-pub(super) struct CopiedRows<S> {
+struct CopiedRows<S> {
     messages: S,
     columns: &'static str,
     /// What has arrived of the rows that were not returned yet.
@@ -70,7 +70,7 @@ pub(super) struct CopiedRows<S> {
 
 impl<S> CopiedRows<S> {
     /// `columns` are the columns of the query, as they are written in `SELECT`.
-    pub(super) fn new(messages: S, columns: &'static str) -> Self {
+    fn new(messages: S, columns: &'static str) -> Self {
         Self {
             messages,
             columns,
@@ -150,6 +150,18 @@ impl Db {
     }
 }
 
+/// The rows that a `COPY` sends. The driver does not read the end of one that the database refuses: only a connection whose
+/// rows were all read can be used again. On another one, the next query would take that end for its own, and find no row.
+pub(super) fn copy(
+    connection: &mut PgConnection,
+    text: String,
+    columns: &'static str,
+) -> impl Stream<Item = Result<Row, sqlx::Error>> {
+    let messages = async move { connection.copy_out_raw(&text).await };
+    let messages = stream::once(messages).try_flatten();
+    CopiedRows::new(Box::pin(messages), columns).map_ok(Row::Copied)
+}
+
 /// All rows of a query, copied.
 struct AllCopied {
     sql: Sql,
@@ -167,21 +179,14 @@ impl Read for AllCopied {
             lease,
             is_read: false,
         };
-        let connection = copying.lease.connection()?;
-        let reading = async move {
-            let messages = connection.copy_out_raw(&text).await?;
-            let rows = CopiedRows::new(messages, self.columns).map_ok(Row::Copied);
-            Ok(rows.try_collect().await?)
-        };
-        let rows = timeout(limit, reading).await;
-        let rows = rows.unwrap_or_else(|_| Err(StoreError::silence(limit)));
+        let rows = copy(copying.lease.connection()?, text, self.columns);
+        let rows = within(limit, rows.try_collect()).await;
         copying.is_read = rows.is_ok();
         copying.lease.observe(rows)
     }
 }
 
-/// Closes the connection unless everything was read. The driver does not read the end of a COPY that the database refuses,
-/// so the next query on the connection would take that end for its own, and find no row.
+/// Closes the connection unless everything was read, also if nobody waits for it any more.
 struct Copying<'l> {
     lease: &'l mut Lease,
     is_read: bool,
@@ -226,8 +231,6 @@ impl<S: Stream<Item = Result<Bytes, sqlx::Error>> + Unpin> Stream for CopiedRows
 
 #[cfg(test)]
 mod tests {
-    use futures_util::stream;
-
     use super::*;
 
     /// A file of two rows: 7 and NULL, -1 and true.

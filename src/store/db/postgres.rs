@@ -42,6 +42,7 @@ use health::Health;
 pub(super) use hosts::Hosts;
 pub(crate) use identity::Identity;
 use lease::AllRows;
+pub(super) use lease::within;
 pub(crate) use lease::{Lease, PostgresTx, Read};
 use limits::{
     LONG_IDLE_TEXT, Limits, STREAM_RESOURCES, idle_text, limits_text, read_plans_text, stream_limits_text,

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use sqlx::AssertSqlSafe;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::store::db::StoreError;
-use crate::store::db::copied_rows::CopiedRows;
+use crate::store::db::copied_rows::copy;
 use crate::store::db::database::{Db, Row, Sql};
 use crate::store::db::eager::Eager;
 use crate::store::db::postgres::PostgresPool;
@@ -106,8 +106,7 @@ enum Message<T> {
 
 impl Db {
     /// Streams the rows in chunks. At most [`WAITING_CHUNKS`] wait for the reader, so memory use does not depend on the
-    /// reader's speed. Dropping the stream ends the query. Rows that cannot be read are left out
-    /// and counted in `skipped`.
+    /// reader's speed. Dropping the stream ends the query. Rows that cannot be read are left out and counted in `skipped`.
     pub(crate) fn stream<T: Send + 'static>(
         &self,
         runtime: &Handle,
@@ -176,10 +175,7 @@ impl Db {
                         .and_then(|columns| Some((columns, sql.copied_from_postgres()?)));
                     let outcome = match copied {
                         Some((columns, text)) => {
-                            let connection = tx.lease()?.connection()?;
-                            let messages = async move { connection.copy_out_raw(&text).await };
-                            let messages = stream::once(messages).try_flatten();
-                            let rows = CopiedRows::new(Box::pin(messages), columns).map_ok(Row::Copied);
+                            let rows = copy(tx.lease()?.connection()?, text, columns);
                             forward(rows, Some(&watch), reader, skipped, send, &mut progress).await
                         }
                         None => {

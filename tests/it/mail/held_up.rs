@@ -240,10 +240,7 @@ async fn check_waiting_exports(server: &TestServer) {
         let one = schedule(&ada, &report, json!({}), &["ada"]).await;
         run_now(&ada, &one).await;
     }
-    let mut connection =
-        sqlx::PgConnection::connect(&server.database().url()).await.expect("the database answers");
-    let locked = sqlx::raw_sql("BEGIN; LOCK TABLE activities IN ACCESS EXCLUSIVE MODE");
-    locked.execute(&mut connection).await.expect("the table is locked");
+    let mut connection = server.database().lock_table("activities").await;
     let outbox = Outbox::new();
     let options = SenderOptions { pack_within: Duration::from_millis(1_500), ..quick() };
     let working = sender(server, outbox.mailer(), options);

@@ -47,6 +47,14 @@ impl Database {
         number.unwrap_or_else(|error| panic!("{text}\n{error}"))
     }
 
+    /// Locks a table of PostgreSQL against readers, until the connection ends or its transaction does.
+    pub async fn lock_table(&self, table: &str) -> PgConnection {
+        let mut connection = PgConnection::connect(&self.url()).await.expect("the cluster answers");
+        let text = format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
+        sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut connection).await.expect("the table is free");
+        connection
+    }
+
     /// Waits until a query returns this number.
     pub async fn wait_for_number(&self, text: &str, expected: i64) {
         let begin = Instant::now();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::reads::end_connections;
 use super::{ANSWER_TIME, Server, check_answers};
@@ -47,9 +47,7 @@ fn locked_table_is_waited_for_within_limits() {
     run_with_database(Database::postgres(), async |database: &Database| {
         let server = Server::start(&database.url());
         server.set_up().await;
-        let mut lock = PgConnection::connect(&database.url()).await.expect("the cluster answers");
-        let text = "BEGIN; LOCK TABLE teams IN ACCESS EXCLUSIVE MODE";
-        sqlx::raw_sql(text).execute(&mut lock).await.expect("the table is free");
+        let lock = database.lock_table("teams").await;
         let begin = Instant::now();
         let refused = server.admin.get("/v1/teams").await.expect(503);
         println!("measured: a locked table: refused after {:?}", begin.elapsed());
@@ -79,9 +77,7 @@ fn locked_log_leaves_no_connection_that_finds_nothing() {
             }
         };
         read_pages().await;
-        let mut lock = PgConnection::connect(&database.url()).await.expect("the cluster answers");
-        let text = "BEGIN; LOCK TABLE activities IN ACCESS EXCLUSIVE MODE";
-        sqlx::raw_sql(text).execute(&mut lock).await.expect("the table is free");
+        let lock = database.lock_table("activities").await;
         let copies = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
             AND wait_event_type = 'Lock' AND query LIKE 'COPY%'";
         let admin = server.admin.clone();

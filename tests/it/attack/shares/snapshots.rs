@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::{Connection as _, PgConnection};
+use sqlx::Connection as _;
 
 use super::{EXPORT, LARGE_ROWS, SlowClient, add_large_rows, person, rows_of, set_up, start, token};
 use crate::support::builders::{activity, content, user};
@@ -166,9 +166,7 @@ fn query_without_rows_ends_at_the_deadline_of_its_export() {
     run_with_database(Database::postgres(), async |database: &Database| {
         let process = start(database, &[("ROLLBOOK_EXPORT_DEADLINE_SECONDS", "2")]);
         set_up(&process, ORG).await;
-        let mut lock = PgConnection::connect(&database.url()).await.expect("the cluster answers");
-        let text = "BEGIN; LOCK TABLE activities IN ACCESS EXCLUSIVE MODE";
-        sqlx::raw_sql(text).execute(&mut lock).await.expect("the table is free");
+        let lock = database.lock_table("activities").await;
         let _client = SlowClient::get(&process.base, EXPORT, Some(&token(ORG, "admin", "root"))).await;
         let select = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
             AND wait_event_type = 'Lock' AND query LIKE '%FROM activities%ORDER BY%'";
