@@ -21,6 +21,7 @@ pub(crate) mod key_cache;
 pub(crate) mod ledger;
 pub(crate) mod migrations;
 pub(crate) mod moment;
+pub(crate) mod opening;
 pub(crate) mod organisations;
 pub(crate) mod page_rows;
 pub(crate) mod pool_metrics;

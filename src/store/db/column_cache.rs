@@ -18,7 +18,7 @@ use crate::log::columns::people::People;
 use crate::log::facets::columns::RememberedFacets;
 use crate::log::summary::counter::remembered::RememberedSummaries;
 
-/// The default of [`DatabaseSettings::counting_memory_bytes`](super::database::DatabaseSettings::counting_memory_bytes).
+/// The default of [`DatabaseSettings::counting_memory_bytes`](super::opening::DatabaseSettings::counting_memory_bytes).
 pub const DEFAULT_COUNTING_MEMORY_BYTES: u64 = 768 * 1024 * 1024;
 
 /// Columns that are not used for this time are dropped.

@@ -207,7 +207,7 @@ mod tests {
     use crate::base::clock::Clock;
     use crate::base::ids::OrgId;
     use crate::log::VerbTable;
-    use crate::store::db::database::DatabaseSettings;
+    use crate::store::db::opening::DatabaseSettings;
 
     async fn open_store(folder: &tempfile::TempDir) -> Store {
         let url = format!("sqlite:{}", folder.path().join("t.db").display());

@@ -298,7 +298,8 @@ mod tests {
     use crate::base::ids::OrgId;
     use crate::log::VerbTable;
     use crate::store::db::Store;
-    use crate::store::db::database::{DatabaseSettings, Sql};
+    use crate::store::db::database::Sql;
+    use crate::store::db::opening::DatabaseSettings;
 
     async fn open_store(folder: &tempfile::TempDir) -> Store {
         let url = format!("sqlite:{}", folder.path().join("t.db").display());

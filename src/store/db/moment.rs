@@ -12,7 +12,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePoolOptions};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::MutexGuard;
 
-use super::database::{Db, Row, Sql, cache_size, sqlite_all};
+use super::database::{Db, Row, Sql, sqlite_all};
+use super::opening::cache_size;
 use super::transaction::has_ended;
 use super::{Store, StoreError};
 

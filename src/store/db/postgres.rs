@@ -11,6 +11,7 @@
 //! Behind such a pooler ([`DatabaseSettings::behind_transaction_pooler`]) nothing outlives a transaction: each query runs
 //! in one, no statement has a name, and a connection is not set up.
 
+mod beginning;
 mod connecting;
 mod health;
 mod hosts;
@@ -18,6 +19,7 @@ mod identity;
 mod lease;
 mod limits;
 mod moment;
+mod reading;
 mod unlimited;
 
 use std::sync::Arc;
@@ -32,23 +34,21 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::base::clock::Clock;
 use crate::store::db::StoreError;
-use crate::store::db::database::{DatabaseSettings, Row, Sql};
+use crate::store::db::database::Sql;
+use crate::store::db::opening::DatabaseSettings;
 use crate::store::db::pool_metrics::{self, PoolSize};
 
 use connecting::{check_identity, connect_error, refuse_standby, set_up_connection, set_up_text, test};
 use health::Health;
 pub(super) use hosts::Hosts;
 pub(crate) use identity::Identity;
-use lease::AllRows;
 pub(super) use lease::within;
 pub(crate) use lease::{Lease, PostgresTx, Read};
-use limits::{
-    LONG_IDLE_TEXT, Limits, STREAM_RESOURCES, idle_text, limits_text, read_plans_text, stream_limits_text,
-};
+use limits::Limits;
 pub(crate) use limits::{READ_SCANS, Work};
 use moment::Moment;
+use reading::MOST_SECOND_TRIES;
 
 /// The name of this program in the database's list of connections.
 const APPLICATION: &str = "rollbook";
@@ -63,10 +63,6 @@ const CLOSE_TIME: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// The longest pause before a connection is opened again.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-/// A short query is tried on a second connection after this part of its limit: a quarter.
-const SECOND_TRY_PART: u32 = 4;
-/// The most queries of a pool that are tried on a second connection at the same time.
-const MOST_SECOND_TRIES: usize = 4;
 /// How long a read waits for a connection to the replica before it goes to the primary.
 const REPLICA_TIME: Duration = Duration::from_secs(1);
 /// How often a read is tried when connections break.
@@ -321,6 +317,25 @@ impl PostgresPool {
         Ok(acquired)
     }
 
+    /// The pool for another try of a read that failed here: the primary's, if this is the pool of a replica.
+    fn for_another_try(&self) -> Self {
+        match &self.fallback {
+            Some(primary) => primary.for_work(self.work),
+            None => self.clone(),
+        }
+    }
+
+    /// [`PostgresPool::acquire`], or a connection to the primary if the replica is away.
+    async fn acquire_somewhere(&self) -> Result<Lease, StoreError> {
+        let Some(primary) = &self.fallback else {
+            return self.acquire().await;
+        };
+        match timeout(REPLICA_TIME, self.acquire()).await {
+            Ok(Ok(lease)) => Ok(lease),
+            Ok(Err(_)) | Err(_) => primary.acquire().await,
+        }
+    }
+
     fn lease(&self, connection: PoolConnection<Postgres>) -> Lease {
         Lease::new(connection, self.clone())
     }
@@ -356,115 +371,6 @@ impl PostgresPool {
         }
     }
 
-    /// Reads all rows of a query.
-    pub(super) async fn fetch_all(&self, sql: &Sql) -> Result<Vec<Row>, StoreError> {
-        self.read(&AllRows(sql)).await
-    }
-
-    /// Reads all rows of a query, without help of the primary.
-    pub(super) async fn fetch_all_here(&self, sql: &Sql) -> Result<Vec<Row>, StoreError> {
-        let mut alone = self.clone();
-        alone.fallback = None;
-        alone.fetch_all(sql).await
-    }
-
-    /// The pool for another try of a read that failed here: the primary's, if this is the pool of a replica.
-    fn for_another_try(&self) -> Self {
-        match &self.fallback {
-            Some(primary) => primary.for_work(self.work),
-            None => self.clone(),
-        }
-    }
-
-    /// [`PostgresPool::acquire`], or a connection to the primary if the replica is away.
-    async fn acquire_somewhere(&self) -> Result<Lease, StoreError> {
-        let Some(primary) = &self.fallback else {
-            return self.acquire().await;
-        };
-        match timeout(REPLICA_TIME, self.acquire()).await {
-            Ok(Ok(lease)) => Ok(lease),
-            Ok(Err(_)) | Err(_) => primary.acquire().await,
-        }
-    }
-
-    /// Reads. If the connection is lost, another one is tried, since a read changes nothing.
-    pub(super) async fn read<R: Read>(&self, query: &R) -> Result<R::Rows, StoreError> {
-        let limit = self.limits.of_read(self.work) + GRACE;
-        let deadline = Instant::now() + self.limits.of_read(self.work);
-        let mut lease = self.acquire_somewhere().await?;
-        let mut attempt = 1;
-        loop {
-            match self.read_or_try_another(&mut lease, query, limit).await {
-                Err(error)
-                    if error.is_worth_a_retry() && attempt < READ_ATTEMPTS && Instant::now() < deadline =>
-                {
-                    attempt += 1;
-                    lease = self.for_another_try().acquire_tested().await?;
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-
-    /// Reads. If a short query takes long, it is sent on another connection too, and the first answer counts: the first
-    /// connection may be silent. A slow database gets only [`MOST_SECOND_TRIES`] more queries at a time by that; the others
-    /// wait for their turn.
-    async fn read_or_try_another<R: Read>(
-        &self,
-        lease: &mut Lease,
-        query: &R,
-        limit: Duration,
-    ) -> Result<R::Rows, StoreError> {
-        let mut first = Box::pin(self.read_once(lease, query, limit));
-        if self.work == Work::Long {
-            return first.await;
-        }
-        if let Ok(outcome) = timeout(limit / SECOND_TRY_PART, &mut first).await {
-            return outcome;
-        }
-        let second = Box::pin(async {
-            let _permit = self
-                .second_tries
-                .acquire()
-                .await
-                .map_err(|_| StoreError::Closed)?;
-            let mut lease = self.for_another_try().acquire_tested().await?;
-            self.read_once(&mut lease, query, limit).await
-        });
-        let rows = match select(first, second).await {
-            Either::Left((Err(error), second)) if error.is_disconnected() => {
-                let rows = timeout(self.limits.wait, second).await;
-                return rows.unwrap_or(Err(error));
-            }
-            Either::Left((outcome, _)) => return outcome,
-            Either::Right((Err(_), first)) => return first.await,
-            Either::Right((Ok(rows), _)) => rows,
-        };
-        // The first connection has still not answered.
-        lease.discard();
-        self.health.mark_as_suspect();
-        self.test_idle();
-        Ok(rows)
-    }
-
-    /// Reads on this connection. At a fixed moment, the query gets a transaction of its own. Behind a pooler too: the pooler
-    /// may run the parts of a query outside of one on different connections. Its rows are the result, so it is ended in the
-    /// background.
-    async fn read_once<R: Read>(
-        &self,
-        lease: &mut Lease,
-        query: &R,
-        limit: Duration,
-    ) -> Result<R::Rows, StoreError> {
-        if !self.is_behind_pooler && self.moment.is_none() {
-            return query.read(lease, limit).await;
-        }
-        let mut tx = PostgresTx::new(lease.take(), limit);
-        let begin = self.begin_text();
-        tx.lease()?.execute_text(&begin, self.limits.begin).await?;
-        query.read(tx.lease()?, limit).await
-    }
-
     /// Runs one statement outside of a transaction and returns the number of rows that it changed.
     pub(super) async fn execute(&self, sql: &Sql) -> Result<u64, StoreError> {
         let (text, arguments) = sql.for_postgres()?;
@@ -493,59 +399,6 @@ impl PostgresPool {
         tx.lease()?.observe(Err(StoreError::read_only()))
     }
 
-    /// Begins a transaction. Nothing is written by it yet, so a lost connection is replaced.
-    pub(super) async fn begin(&self) -> Result<PostgresTx, StoreError> {
-        self.begin_with(&self.begin_text()).await
-    }
-
-    /// The statements that begin a transaction with the limits of this pool.
-    fn begin_text(&self) -> String {
-        let limits = limits_text(&self.limits, self.work, "SET LOCAL");
-        match (self.access, &self.moment) {
-            (Access::Write, None) => format!("BEGIN; {limits}"),
-            (_, moment) => {
-                let begin = moment
-                    .as_ref()
-                    .map_or_else(|| "BEGIN READ ONLY".to_owned(), |moment| moment.begin_text());
-                format!("{begin}; {limits}; {}", read_plans_text("SET LOCAL"))
-            }
-        }
-    }
-
-    /// Begins a transaction for one query, of which the rows are read for as long as a client needs. The database does not
-    /// limit it. Also returns the unique name of the connection until the end of the transaction, for
-    /// [`PostgresPool::works_at`].
-    pub(super) async fn begin_stream(&self) -> Result<(PostgresTx, String), StoreError> {
-        self.begin_named("BEGIN READ ONLY", &idle_text(&self.limits))
-            .await
-    }
-
-    /// [`PostgresPool::begin_stream`] for a snapshot that others import. The transaction is idle until the stream begins,
-    /// and after its end for as long as the last rows are written.
-    async fn begin_shared_stream(&self) -> Result<(PostgresTx, String), StoreError> {
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        self.begin_named(begin, LONG_IDLE_TEXT).await
-    }
-
-    async fn begin_named(&self, begin: &str, idle: &str) -> Result<(PostgresTx, String), StoreError> {
-        let name = format!("{APPLICATION} {}", Clock::system().new_uuid());
-        let text = format!(
-            "{begin}; {}; {idle}; SET LOCAL application_name = '{name}'; {STREAM_RESOURCES}",
-            stream_limits_text()
-        );
-        Ok((self.begin_with(&text).await?, name))
-    }
-
-    /// Begins a transaction of which all queries read the database as it was at the first one. The database does not
-    /// limit its time.
-    pub(super) async fn begin_snapshot(&self) -> Result<PostgresTx, StoreError> {
-        let text = format!(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {}; {LONG_IDLE_TEXT}",
-            stream_limits_text()
-        );
-        self.for_work(Work::Long).begin_with(&text).await
-    }
-
     /// Whether the database works at a query of the connection with this name. It does not if it waits for this process:
     /// to read what was sent, or to send more.
     pub(super) async fn works_at(&self, name: &str) -> bool {
@@ -558,27 +411,6 @@ impl PostgresPool {
             .fetch_all(&select.with(name.to_owned()))
             .await;
         rows.is_ok_and(|rows| !rows.is_empty())
-    }
-
-    async fn begin_with(&self, text: &str) -> Result<PostgresTx, StoreError> {
-        let limit = self.limits.of_statement(self.work) + GRACE;
-        let mut attempt = 1;
-        let mut lease = self.acquire_somewhere().await?;
-        loop {
-            // If the caller drops this future, the transaction is rolled back as if it had begun.
-            let mut tx = PostgresTx::new(lease, limit);
-            match tx.lease()?.execute_text(text, self.limits.begin).await {
-                Ok(()) => return Ok(tx),
-                Err(error) if error.is_disconnected() && attempt < READ_ATTEMPTS => {
-                    attempt += 1;
-                    lease = self.for_another_try().acquire_tested().await?;
-                }
-                Err(error) => {
-                    tx.lease()?.discard();
-                    return Err(error);
-                }
-            }
-        }
     }
 
     /// How many connections the pool has.

@@ -13,7 +13,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::store::db::StoreError;
-use crate::store::db::database::{DatabaseSettings, Db, Sql};
+use crate::store::db::database::{Db, Sql};
+use crate::store::db::opening::DatabaseSettings;
 use crate::store::db::postgres::{Identity, PostgresPool, Work};
 
 /// The number of reads, by `database`: `replica`, or `primary` if the replica was late or away.

@@ -280,7 +280,7 @@ async fn next_chunk<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::db::database::DatabaseSettings;
+    use crate::store::db::opening::DatabaseSettings;
 
     #[tokio::test]
     async fn sqlite_query_without_rows_ends_with_its_reader() {

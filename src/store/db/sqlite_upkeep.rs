@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 use crate::store::db::database::Db;
 use crate::store::db::{Store, StoreError};
 
-/// The default of [`DatabaseSettings::sqlite_cache_bytes`](super::database::DatabaseSettings::sqlite_cache_bytes).
+/// The default of [`DatabaseSettings::sqlite_cache_bytes`](super::opening::DatabaseSettings::sqlite_cache_bytes).
 pub const DEFAULT_SQLITE_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The size in bytes to which SQLite cuts the log when it begins it again.

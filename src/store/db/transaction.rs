@@ -287,7 +287,8 @@ fn transpose(rows: Vec<Vec<Value>>, width: usize) -> Vec<Vec<Value>> {
 
 #[cfg(test)]
 mod tests {
-    use crate::store::db::database::{DatabaseSettings, Db, Sql};
+    use crate::store::db::database::{Db, Sql};
+    use crate::store::db::opening::DatabaseSettings;
     use crate::store::db::{StoreError, WriteFault};
 
     async fn open_table(folder: &tempfile::TempDir) -> Db {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::base::clock::Clock;
 use crate::log::VerbTable;
-use crate::store::db::database::DatabaseSettings;
+use crate::store::db::opening::DatabaseSettings;
 use uuid::Uuid;
 
 /// Compares the SQL with [`ProgressStatus::from_rows`] for all actions, completed or not, expired or not.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::GRACE;
-use crate::store::db::database::DatabaseSettings;
+use crate::store::db::opening::DatabaseSettings;
 
 /// The kind of work that a query does. It decides how long the query may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

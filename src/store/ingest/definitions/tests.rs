@@ -8,7 +8,7 @@ use crate::base::ids::OrgId;
 use crate::base::ids::StatementId;
 use crate::log::VerbTable;
 use crate::record::{Envelope, Limits, Version, parse_statement};
-use crate::store::db::database::DatabaseSettings;
+use crate::store::db::opening::DatabaseSettings;
 use crate::store::db::{Store, digest};
 use uuid::Uuid;
 
